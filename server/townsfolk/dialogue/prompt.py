@@ -1,0 +1,75 @@
+"""From a persona, a history and a player's line to token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from townsfolk.dialogue.template import ChatTemplate, Ids, Message, Text, encode, template_for
+from townsfolk.dialogue.tokenizer import TextTokenizer
+from townsfolk.errors import InvalidArgument
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A finished turn: what the player said, and what the character answered.
+
+    ``reply_ids`` are the reply's tokens as sampled, empty where they are not known (a restored save, a cut line).
+    """
+
+    situation: str
+    player: str
+    reply: str
+    reply_ids: tuple[int, ...] = ()
+
+
+class PromptBuilder:
+    """Builds prompts for one model.
+
+    Args:
+        tokenizer: of the model.
+        family: of the model (``ModelSpec.family``).
+        max_context: tokens that prompt and reply may fill together.
+    """
+
+    def __init__(self, tokenizer: TextTokenizer, family: str, max_context: int) -> None:
+        self.tokenizer = tokenizer
+        self.template: ChatTemplate = template_for(family, tokenizer)
+        self.stop_ids = [tokenizer.control_id(token) for token in self.template.stop_tokens]
+        self.max_context = max_context
+
+    def build(
+        self, system: str, history: Sequence[Exchange], situation: str, player: str, *, max_tokens: int
+    ) -> list[int]:
+        """Token ids that end where the character is to speak.
+
+        Where all of the history does not fit, its older half is left out, again and again: dropping in large steps
+        keeps the beginning of the prompt, and with it the prefix cache, stable over many turns. Raises
+        ``InvalidArgument`` if the line does not fit even without history.
+        """
+        room = self.max_context - max_tokens
+        kept = list(history)
+        while True:
+            ids = self.encode_conversation(system, kept, situation, player)
+            if len(ids) <= room:
+                return ids
+            if not kept:
+                raise InvalidArgument(
+                    f"the line is too long: {len(ids)} tokens with the persona's prompt, but only {room} fit beside "
+                    f"a reply of {max_tokens}",
+                    field="text",
+                )
+            kept = kept[(len(kept) + 1) // 2 :]
+
+    def encode_conversation(self, system: str, history: Sequence[Exchange], situation: str, player: str) -> list[int]:
+        messages = [Message("system", Text(system.strip()))] if system.strip() else []
+        for past in history:
+            messages.append(Message("user", Text(user_content(past.situation, past.player))))
+            messages.append(Message("assistant", Ids(past.reply_ids) if past.reply_ids else Text(past.reply)))
+        messages.append(Message("user", Text(user_content(situation, player))))
+        return encode(self.template.render(messages), self.tokenizer)
+
+
+def user_content(situation: str, player: str) -> str:
+    """What stands in the user's message: the scene in parentheses, then the spoken words."""
+    return f"({situation.strip()}) {player.strip()}" if situation.strip() else player.strip()

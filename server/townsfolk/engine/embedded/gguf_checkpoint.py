@@ -1,0 +1,152 @@
+"""GGUF model files (ggml/docs/gguf.md), unpacked with the ``gguf`` package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import torch
+
+from townsfolk.engine.embedded.checkpoint import model_name
+from townsfolk.engine.embedded.gguf_tokenizer import tokenizer_json_from_gguf
+from townsfolk.engine.embedded.spec import ModelSpec, rotary_inverse_frequencies
+from townsfolk.errors import InvalidArgument
+
+# GGUF has no architecture of its own for Mistral: it is stored, and behaves, as llama.
+FAMILY_OF_ARCHITECTURE = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
+SUPPORTED_TYPES = ("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K")
+TOP_LEVEL_NAMES = {
+    "token_embd.weight": "model.embed_tokens.weight",
+    "output_norm.weight": "model.norm.weight",
+    "output.weight": "lm_head.weight",
+}
+LAYER_NAMES = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+
+
+class GgufCheckpoint:
+    """One GGUF file. Tensors stay memory-mapped until asked for, then come dequantised to fp32."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            reader = gguf.GGUFReader(str(path))
+        except (ValueError, OSError, IndexError, UnicodeDecodeError) as error:
+            raise InvalidArgument(f"{path} is damaged, cut short or not a GGUF file: {error}", field="model") from error
+        fields = _Fields(reader, path)
+        architecture = fields.text("general.architecture")
+        if architecture not in FAMILY_OF_ARCHITECTURE:
+            known = ", ".join(FAMILY_OF_ARCHITECTURE)
+            raise InvalidArgument(
+                f"{path} holds a model of architecture {architecture!r}; supported are {known}", field="model"
+            )
+        self._tensors = {_hugging_face_name(t.name): t for t in reader.tensors}
+        self.spec = _spec_from_fields(path, architecture, fields, self._tensors)
+        base = fields.number(f"{architecture}.rope.freq_base", 10_000.0)
+        self.inverse_frequencies = rotary_inverse_frequencies(self.spec.head_dim, base)
+        divisors = self._tensors.pop("rope_freqs.weight", None)
+        if divisors is not None:  # how GGUF stores llama3 rope scaling
+            self.inverse_frequencies = self.inverse_frequencies / torch.from_numpy(np.array(divisors.data, dtype=np.float32))
+        self._rope_permuted = architecture == "llama"
+        self.tokenizer_json, self.bos_id, self.eos_ids = tokenizer_json_from_gguf(fields)
+
+    def tensor(self, name: str) -> torch.Tensor:
+        stored = self._tensors.get(name)
+        if stored is None:
+            raise InvalidArgument(f"the model lacks the tensor {name}", field="model")
+        if stored.tensor_type.name not in SUPPORTED_TYPES:
+            raise InvalidArgument(
+                f"the tensor {name} is stored as {stored.tensor_type.name}; supported are {', '.join(SUPPORTED_TYPES)}",
+                field="model",
+            )
+        dense = np.array(gguf.dequantize(stored.data, stored.tensor_type), dtype=np.float32)  # F32 comes as a read-only map
+        shape = tuple(int(n) for n in reversed(stored.shape))
+        tensor = torch.from_numpy(dense.reshape(shape))
+        if self._rope_permuted and name.endswith(("q_proj.weight", "k_proj.weight")):
+            heads = self.spec.num_heads if "q_proj" in name else self.spec.num_kv_heads
+            tensor = _undo_rope_permutation(tensor, heads)
+        return tensor
+
+    def names(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+
+class _Fields:
+    """Typed access to GGUF metadata; a missing or odd value is an ``InvalidArgument`` that names the key."""
+
+    def __init__(self, reader: gguf.GGUFReader, path: Path) -> None:
+        self._reader, self._path = reader, path
+
+    def get(self, key: str, default: Any = None) -> Any:
+        field = self._reader.fields.get(key)
+        return default if field is None else field.contents()
+
+    def text(self, key: str) -> str:
+        return str(self._required(key))
+
+    def number(self, key: str, default: float | None = None) -> float:
+        value = self.get(key, default)
+        return float(self._required(key) if value is None else value)
+
+    def integer(self, key: str, default: int | None = None) -> int:
+        value = self.get(key, default)
+        return int(self._required(key) if value is None else value)
+
+    def _required(self, key: str) -> Any:
+        value = self.get(key)
+        if value is None:
+            raise InvalidArgument(f"{self._path} lacks {key}", field="model")
+        return value
+
+
+def _spec_from_fields(path: Path, architecture: str, fields: _Fields, tensors: dict[str, Any]) -> ModelSpec:
+    hidden = fields.integer(f"{architecture}.embedding_length")
+    heads = fields.integer(f"{architecture}.attention.head_count")
+    embeddings = tensors.get("model.embed_tokens.weight")
+    if embeddings is None:
+        raise InvalidArgument(f"{path} has no token embeddings", field="model")
+    return ModelSpec(
+        name=model_name(path),
+        family=FAMILY_OF_ARCHITECTURE[architecture],
+        vocab_size=int(embeddings.shape[1]),
+        hidden_size=hidden,
+        num_layers=fields.integer(f"{architecture}.block_count"),
+        num_heads=heads,
+        num_kv_heads=fields.integer(f"{architecture}.attention.head_count_kv", heads),
+        head_dim=fields.integer(f"{architecture}.attention.key_length", hidden // heads),
+        ffn_size=fields.integer(f"{architecture}.feed_forward_length"),
+        norm_eps=fields.number(f"{architecture}.attention.layer_norm_rms_epsilon"),
+        max_context=fields.integer(f"{architecture}.context_length"),
+        tied_embeddings="lm_head.weight" not in tensors,
+        qkv_bias="model.layers.0.self_attn.q_proj.bias" in tensors,
+        qk_norm="model.layers.0.self_attn.q_norm.weight" in tensors,
+    )
+
+
+def _hugging_face_name(name: str) -> str:
+    if name in TOP_LEVEL_NAMES:
+        return TOP_LEVEL_NAMES[name]
+    parts = name.split(".")
+    if len(parts) == 4 and parts[0] == "blk" and parts[2] in LAYER_NAMES:
+        return f"model.layers.{parts[1]}.{LAYER_NAMES[parts[2]]}.{parts[3]}"
+    return name
+
+
+def _undo_rope_permutation(weight: torch.Tensor, heads: int) -> torch.Tensor:
+    """ggml's llama rope rotates neighbouring pairs, so its converter interleaves the halves of each head."""
+    out_features, in_features = weight.shape
+    halves = weight.view(heads, out_features // heads // 2, 2, in_features)
+    return halves.transpose(1, 2).reshape(out_features, in_features)

@@ -1,0 +1,152 @@
+"""Drawing the next token, for all rows of a step at once, each row with parameters and randomness of its own.
+
+Filters follow transformers' order: repetition penalty, temperature, top-k, top-p, min-p. A row's random number is a
+hash of its seed and of how many tokens it has drawn, so a line does not depend on who else is talking.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from townsfolk.engine.messages import SamplingParams
+
+CANDIDATES = 256  # the likeliest tokens hold nearly all of the mass; rows that need more are sorted in full
+UNIFORM_BITS = 53  # a double's mantissa
+
+# splitmix64 (Steele, Lea, Flood 2014), in two's complement because torch has no unsigned 64-bit arithmetic
+GOLDEN_GAMMA = 0x9E3779B97F4A7C15 - (1 << 64)
+MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
+MIX_2 = 0x94D049BB133111EB - (1 << 64)
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingBatch:
+    """Sampling parameters of S rows, one tensor ``[S]`` each (fp32; ``top_k``, ``seed``, ``drawn`` int64)."""
+
+    temperature: torch.Tensor
+    top_k: torch.Tensor
+    top_p: torch.Tensor
+    min_p: torch.Tensor
+    repetition_penalty: torch.Tensor
+    seed: torch.Tensor
+    drawn: torch.Tensor
+    any_random: bool
+    any_penalty: bool
+
+    @classmethod
+    def of(cls, params: list[SamplingParams], drawn: list[int], device: torch.device) -> SamplingBatch:
+        """Pack the parameters of some rows; ``drawn`` counts the tokens that each has sampled so far."""
+
+        def floats(values: list[float]) -> torch.Tensor:
+            return torch.tensor(values, dtype=torch.float32, device=device)
+
+        def integers(values: list[int]) -> torch.Tensor:
+            return torch.tensor(values, dtype=torch.int64, device=device)
+
+        return cls(
+            temperature=floats([p.temperature for p in params]),
+            top_k=integers([p.top_k if p.temperature > 0 else 1 for p in params]),
+            top_p=floats([p.top_p for p in params]),
+            min_p=floats([p.min_p for p in params]),
+            repetition_penalty=floats([p.repetition_penalty for p in params]),
+            seed=integers([_signed(p.seed) for p in params]),
+            drawn=integers(drawn),
+            any_random=any(p.temperature > 0 for p in params),
+            any_penalty=any(p.repetition_penalty != 1.0 for p in params),
+        )
+
+
+def sample(logits: torch.Tensor, batch: SamplingBatch, seen: torch.Tensor) -> torch.Tensor:
+    """Token ids ``[S]`` drawn from ``logits`` fp32 ``[S, vocab]``.
+
+    ``seen`` bool ``[S, vocab]`` marks the tokens that stand in the row's prompt or reply.
+    """
+    if batch.any_penalty:
+        logits = penalise_repetition(logits, batch.repetition_penalty, seen)
+    greedy = logits.argmax(dim=-1)
+    if not batch.any_random:
+        return greedy
+    random = batch.temperature > 0
+    scaled = logits / torch.where(random, batch.temperature, 1.0)[:, None]
+    point = uniform(batch.seed, batch.drawn)
+    filters = (batch.top_k, batch.top_p, batch.min_p)
+    candidates = filtered_probabilities(scaled, *filters, count=min(CANDIDATES, logits.shape[1]))
+    drawn = _invert(*candidates, point)
+    if (open_rows := _reach_beyond(scaled, *filters)).numel():
+        in_full = filtered_probabilities(
+            scaled[open_rows], *(f[open_rows] for f in filters), count=logits.shape[1]
+        )
+        drawn[open_rows] = _invert(*in_full, point[open_rows])
+    return torch.where(random, drawn, greedy)
+
+
+def penalise_repetition(logits: torch.Tensor, penalty: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    """CTRL's penalty (arXiv:1909.05858) as in transformers: a seen token's positive logit is divided, a negative multiplied."""
+    penalised = torch.where(logits > 0, logits / penalty[:, None], logits * penalty[:, None])
+    return torch.where(seen, penalised, logits)
+
+
+def filtered_probabilities(
+    logits: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor, min_p: torch.Tensor, *, count: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The ``count`` likeliest tokens of each row: probabilities (zero for filtered ones) and ids, both ``[S, count]``.
+
+    Nucleus sampling is that of Holtzman et al. 2019 (arXiv:1904.09751), min-p that of Nguyen et al. 2024
+    (arXiv:2407.01082). Probabilities are not renormalised.
+    """
+    vocabulary = logits.shape[1]
+    values, ids = logits.topk(count, dim=-1)
+    probabilities = (values - logits.logsumexp(dim=-1, keepdim=True)).exp()
+    rank = torch.arange(count, device=logits.device)
+    limit = torch.where(top_k > 0, top_k, vocabulary)
+    kept = probabilities * (rank < limit[:, None])
+    total = torch.where(top_k > 0, kept.sum(dim=-1), 1.0)
+    mass_before = (kept.cumsum(dim=-1) - kept) / total[:, None]
+    outside_nucleus = (mass_before >= top_p[:, None]) & (top_p[:, None] < 1.0)
+    outside_nucleus[:, 0] = False
+    too_unlikely = kept < min_p[:, None] * kept[:, :1]
+    return kept.masked_fill(outside_nucleus | too_unlikely, 0.0), ids
+
+
+def _reach_beyond(
+    logits: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor, min_p: torch.Tensor
+) -> torch.Tensor:
+    """Indices of the rows whose filters let more tokens through than there are candidates."""
+    if logits.shape[1] <= CANDIDATES:
+        return torch.empty(0, dtype=torch.int64)
+    likeliest = (logits.topk(CANDIDATES, dim=-1).values - logits.logsumexp(dim=-1, keepdim=True)).exp()
+    by_count = (top_k > 0) & (top_k <= CANDIDATES)
+    by_mass = (likeliest.sum(dim=-1) >= top_p) & (top_p < 1.0) & (top_k == 0)
+    by_ratio = likeliest[:, -1] < min_p * likeliest[:, 0]
+    return (~(by_count | by_mass | by_ratio)).nonzero().squeeze(1)
+
+
+def _invert(probabilities: torch.Tensor, ids: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
+    """The token at ``point`` (in [0, 1)) of each row's cumulative distribution."""
+    cumulative = probabilities.to(torch.float64).cumsum(dim=-1)
+    choice = torch.searchsorted(cumulative, (point * cumulative[:, -1])[:, None], right=True)
+    return ids.gather(1, choice.clamp(max=ids.shape[1] - 1)).squeeze(1)
+
+
+def uniform(seed: torch.Tensor, counter: torch.Tensor) -> torch.Tensor:
+    """One number in [0, 1) per row, float64, by splitmix64 from ``seed`` and ``counter`` (int64 ``[S]``)."""
+    state = _mix(seed) + (counter + 1) * GOLDEN_GAMMA
+    return _shift_right(_mix(state), 64 - UNIFORM_BITS).to(torch.float64) / (1 << UNIFORM_BITS)
+
+
+def _mix(z: torch.Tensor) -> torch.Tensor:
+    z = (z ^ _shift_right(z, 30)) * MIX_1
+    z = (z ^ _shift_right(z, 27)) * MIX_2
+    return z ^ _shift_right(z, 31)
+
+
+def _shift_right(z: torch.Tensor, bits: int) -> torch.Tensor:
+    """Logical shift: torch's is arithmetic for signed integers."""
+    return (z >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _signed(seed: int) -> int:
+    seed &= (1 << 64) - 1
+    return seed - (1 << 64) if seed >= 1 << 63 else seed
