@@ -24,7 +24,9 @@ class _Settings(BaseModel):
 class EngineSettings(_Settings):
     """``[engine]``: which model runs where, and how much memory it may take."""
 
-    model: Path | None = Field(None, description="GGUF file or Hugging Face folder; default: the model of `models pull`")
+    model: Path | None = Field(
+        None, description="GGUF file or Hugging Face folder; `serve` fills in the model of `models pull`"
+    )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 where the hardware has it")
     threads: int = Field(0, ge=0, le=1024, description="CPU threads; 0: one per physical core")
@@ -37,7 +39,9 @@ class EngineSettings(_Settings):
     adapter_slots: int = Field(64, ge=1, le=4096, description="adapters resident together")
     host_adapter_bytes: int = Field(512 * MEBIBYTE, ge=0, description="adapters kept in host memory")
     prefix_cache_tokens: int = Field(16_384, ge=0, le=100_000_000, description="tokens whose KV is kept for reuse")
-    restart_backoff_s: float = Field(0.5, gt=0, le=60, description="pause before a dead engine is started again; doubles")
+    restart_backoff_s: float = Field(
+        0.5, gt=0, le=60, description="pause before a dead engine is started again; doubles"
+    )
     start_timeout_s: float = Field(300.0, gt=0, description="how long loading the model may take")
 
 
@@ -62,7 +66,9 @@ class DaemonSettings(_Settings):
 class PersonaSettings(_Settings):
     """``[personas]``: where characters live."""
 
-    folders: list[Path] = Field(default_factory=list, description="searched in order; default: ./personas, then shipped ones")
+    folders: list[Path] = Field(
+        default_factory=list, description="searched in order; default: ./personas, then shipped ones"
+    )
     max_personas: int = Field(10_000, ge=1, le=1_000_000)
 
 

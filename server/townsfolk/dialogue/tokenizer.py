@@ -139,7 +139,11 @@ def _byte_table(vocabulary: dict[str, int], control: dict[str, int], *, byte_lev
 
 def _byte_level_alphabet() -> dict[str, int]:
     """GPT-2's reversible map from printable characters to bytes (Radford et al. 2019, ``bytes_to_unicode``)."""
-    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    printable = [
+        *range(ord("!"), ord("~") + 1),
+        *range(ord("¡"), ord("¬") + 1),
+        *range(ord("®"), ord("ÿ") + 1),
+    ]
     alphabet = {chr(byte): byte for byte in printable}
     hidden = [byte for byte in range(256) if byte not in set(printable)]
     alphabet.update({chr(256 + offset): byte for offset, byte in enumerate(hidden)})

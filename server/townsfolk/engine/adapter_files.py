@@ -103,12 +103,19 @@ def adapter_digest(folder: Path) -> str:
 
 def _refuse_unsupported(path: Path, document: dict[str, Any]) -> None:
     if document.get("peft_type") != "LORA":
-        raise InvalidArgument(f"{path} is of type {document.get('peft_type')}; only LORA adapters are supported", field="adapter")
+        raise InvalidArgument(
+            f"{path} is of type {document.get('peft_type')}; only LORA adapters are supported",
+            field="adapter",
+        )
     for key, what in REFUSED_WHEN_SET.items():
         if document.get(key):
-            raise InvalidArgument(f"{path} uses {what} ({key}), which is not supported; train without it", field="adapter")
+            raise InvalidArgument(
+                f"{path} uses {what} ({key}), which is not supported; train without it", field="adapter"
+            )
     if document.get("bias", "none") != "none":
-        raise InvalidArgument(f"{path} trains biases (bias={document['bias']!r}), which is not supported", field="adapter")
+        raise InvalidArgument(
+            f"{path} trains biases (bias={document['bias']!r}), which is not supported", field="adapter"
+        )
 
 
 def _patterns(path: Path, document: dict[str, Any], key: str) -> dict[str, Any]:

@@ -259,7 +259,7 @@ class MalformedMessage(ValueError):
 
 def encode(message: Message) -> bytes:
     """One message as bytes, length prefix included. Raises ``ValueError`` past ``MAX_MESSAGE_BYTES``."""
-    body = msgpack.packb(message, default=_pack_struct, use_bin_type=True)
+    body: bytes = msgpack.packb(message, default=_pack_struct, use_bin_type=True)
     if len(body) > MAX_MESSAGE_BYTES:
         raise ValueError(f"a message of {len(body)} bytes is over the limit of {MAX_MESSAGE_BYTES}")
     return LENGTH_PREFIX.pack(len(body)) + body

@@ -63,9 +63,7 @@ class AdapterPool:
         max_slots: adapters that can be resident together.
     """
 
-    def __init__(
-        self, spec: ModelSpec, columns: int, max_slots: int, dtype: torch.dtype, device: torch.device
-    ) -> None:
+    def __init__(self, spec: ModelSpec, columns: int, max_slots: int, dtype: torch.dtype, device: torch.device) -> None:
         self.columns = _round_up(columns)
         self.max_slots = max_slots
         self._slots: OrderedDict[str, Slot] = OrderedDict()  # least recently used first

@@ -48,7 +48,9 @@ def open_checkpoint(path: Path) -> Checkpoint:
     from townsfolk.engine.embedded.hf_checkpoint import HfCheckpoint
 
     if not path.exists():
-        raise NotFound(f"no model at {path}; run `townsfolk models pull` or pass the path of a GGUF file", field="model")
+        raise NotFound(
+            f"no model at {path}; run `townsfolk models pull` or pass the path of a GGUF file", field="model"
+        )
     if path.is_dir():
         return HfCheckpoint(path)
     if path.suffix.lower() == ".gguf":

@@ -113,7 +113,7 @@ class Decoder:
             h = self._norm(x, layer.input_norm)
             qkv = F.linear(h, layer.qkv, layer.qkv_bias)
             lora.add(qkv, h, weights["qkv"])
-            q, k, v = qkv.split((spec.q_size, spec.kv_size, spec.kv_size), dim=-1)
+            q, k, v = torch.split(qkv, [spec.q_size, spec.kv_size, spec.kv_size], dim=-1)
             q = q.view(-1, spec.num_heads, spec.head_dim)
             k = k.view(-1, spec.num_kv_heads, spec.head_dim)
             v = v.view(-1, spec.num_kv_heads, spec.head_dim)
@@ -152,9 +152,7 @@ class Decoder:
         parts += [self._attend_chunk(q[c.start : c.stop], kv, layer, c) for c in step.chunks]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _attend_decode(
-        self, q: torch.Tensor, kv: KvCache, layer: int, step: Step, mask: torch.Tensor
-    ) -> torch.Tensor:
+    def _attend_decode(self, q: torch.Tensor, kv: KvCache, layer: int, step: Step, mask: torch.Tensor) -> torch.Tensor:
         """One query per line. All rows up to ``row_count`` take part; those of lines in prefill are thrown away."""
         spec = self.spec
         rows, length = step.row_count, step.longest
@@ -230,7 +228,11 @@ class _StepLora:
 
 
 def _ownership_mask(
-    slots: Sequence[Slot | None], scales: Sequence[float], columns: int, dtype: torch.dtype, device: torch.device
+    slots: Sequence[Slot | None],
+    scales: Sequence[float],
+    columns: int,
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> torch.Tensor:
     """``[D, columns]``: a row's adapter scale in the columns that its adapter owns, zero elsewhere."""
     mask = torch.zeros(len(slots), columns, dtype=dtype)

@@ -139,7 +139,12 @@ class EmbeddedEngine:
         self.prefixes.forget(digest)
         self._events.append(CallDone(call_id))
 
+    def answer_stats(self, call_id: int) -> None:
+        """Put the counters among the events."""
+        self._events.append(self.stats(call_id))
+
     def stats(self, call_id: int = 0) -> Stats:
+        """Counters since the start, and the state now."""
         return Stats(
             call_id=call_id,
             steps=self._stats["steps"],
@@ -215,7 +220,8 @@ class EmbeddedEngine:
             raise InvalidArgument("the prompt is empty", field="prompt")
         if len(request.prompt) >= self.max_context:
             raise InvalidArgument(
-                f"the prompt has {len(request.prompt)} tokens, but the context holds {self.max_context}", field="prompt"
+                f"the prompt has {len(request.prompt)} tokens, but the context holds {self.max_context}",
+                field="prompt",
             )
         if min(request.prompt) < 0 or max(request.prompt) >= self.spec.vocab_size:
             raise InvalidArgument("the prompt has a token id outside the vocabulary", field="prompt")
@@ -326,9 +332,7 @@ class EmbeddedEngine:
             tokens += sequence.request.prompt[begin : begin + count]
             positions += range(begin, begin + count)
             rows += [sequence.row] * count
-            prompt_chunks.append(
-                PromptChunk(sequence.row, start, len(tokens), begin, sequence.slot, sequence.scale)
-            )
+            prompt_chunks.append(PromptChunk(sequence.row, start, len(tokens), begin, sequence.slot, sequence.scale))
             if begin + count == len(sequence.request.prompt):
                 sampled.append(len(tokens) - 1)
         return Step(

@@ -59,7 +59,9 @@ class GgufCheckpoint:
         self.inverse_frequencies = rotary_inverse_frequencies(self.spec.head_dim, base)
         divisors = self._tensors.pop("rope_freqs.weight", None)
         if divisors is not None:  # how GGUF stores llama3 rope scaling
-            self.inverse_frequencies = self.inverse_frequencies / torch.from_numpy(np.array(divisors.data, dtype=np.float32))
+            self.inverse_frequencies = self.inverse_frequencies / torch.from_numpy(
+                np.array(divisors.data, dtype=np.float32)
+            )
         self._rope_permuted = architecture == "llama"
         self.tokenizer_json, self.bos_id, self.eos_ids = tokenizer_json_from_gguf(fields)
 
@@ -72,7 +74,9 @@ class GgufCheckpoint:
                 f"the tensor {name} is stored as {stored.tensor_type.name}; supported are {', '.join(SUPPORTED_TYPES)}",
                 field="model",
             )
-        dense = np.array(gguf.dequantize(stored.data, stored.tensor_type), dtype=np.float32)  # F32 comes as a read-only map
+        dense = np.array(
+            gguf.dequantize(stored.data, stored.tensor_type), dtype=np.float32
+        )  # F32 comes as a read-only map
         shape = tuple(int(n) for n in reversed(stored.shape))
         tensor = torch.from_numpy(dense.reshape(shape))
         if self._rope_permuted and name.endswith(("q_proj.weight", "k_proj.weight")):

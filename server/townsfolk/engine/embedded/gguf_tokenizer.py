@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from townsfolk.engine.embedded.gguf_checkpoint import _Fields
 
 CONTROL_TYPES = {gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.USER_DEFINED}
-END_OF_TURN_KEYS = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id")
+END_OF_TURN_KEYS = (
+    "tokenizer.ggml.eos_token_id",
+    "tokenizer.ggml.eot_token_id",
+    "tokenizer.ggml.eom_token_id",
+)
 
 LLAMA3_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -62,7 +66,9 @@ def _byte_level_bpe(tokens: list[str], merges: list[tuple[str, ...]], pre: str) 
         tokenizer.normalizer = normalizers.NFC()
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence([_split(QWEN2_SPLIT), byte_level])
     elif pre == "tekken":
-        raise InvalidArgument("the GGUF tokenizer 'tekken' is not supported yet; use the safetensors folder", field="model")
+        raise InvalidArgument(
+            "the GGUF tokenizer 'tekken' is not supported yet; use the safetensors folder", field="model"
+        )
     else:
         raise InvalidArgument(f"the GGUF pre-tokenizer {pre!r} is not known; use the safetensors folder", field="model")
     tokenizer.decoder = decoders.ByteLevel()
@@ -85,7 +91,9 @@ def _sentencepiece_bpe(tokens: list[str], scores: list[float], control: set[int]
                 ranked.append((-scores[i], left, right))
     ranked.sort(key=lambda merge: (merge[0], vocabulary[merge[1]], vocabulary[merge[2]]))
     merges = [(left, right) for _, left, right in ranked]
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, byte_fallback=True, fuse_unk=True, unk_token="<unk>"))
+    tokenizer = Tokenizer(
+        models.BPE(vocab=vocabulary, merges=merges, byte_fallback=True, fuse_unk=True, unk_token="<unk>")
+    )
     tokenizer.normalizer = normalizers.Replace(" ", "▁")
     tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
     return tokenizer

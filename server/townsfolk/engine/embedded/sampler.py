@@ -75,9 +75,7 @@ def sample(logits: torch.Tensor, batch: SamplingBatch, seen: torch.Tensor) -> to
     candidates = filtered_probabilities(scaled, *filters, count=min(CANDIDATES, logits.shape[1]))
     drawn = _invert(*candidates, point)
     if (open_rows := _reach_beyond(scaled, *filters)).numel():
-        in_full = filtered_probabilities(
-            scaled[open_rows], *(f[open_rows] for f in filters), count=logits.shape[1]
-        )
+        in_full = filtered_probabilities(scaled[open_rows], *(f[open_rows] for f in filters), count=logits.shape[1])
         drawn[open_rows] = _invert(*in_full, point[open_rows])
     return torch.where(random, drawn, greedy)
 
@@ -110,9 +108,7 @@ def filtered_probabilities(
     return kept.masked_fill(outside_nucleus | too_unlikely, 0.0), ids
 
 
-def _reach_beyond(
-    logits: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor, min_p: torch.Tensor
-) -> torch.Tensor:
+def _reach_beyond(logits: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor, min_p: torch.Tensor) -> torch.Tensor:
     """Indices of the rows whose filters let more tokens through than there are candidates."""
     if logits.shape[1] <= CANDIDATES:
         return torch.empty(0, dtype=torch.int64)

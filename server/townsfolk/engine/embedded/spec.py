@@ -42,11 +42,13 @@ class ModelSpec:
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
             raise InvalidArgument(
-                f"the model family {self.family!r} is not supported; use one of {', '.join(FAMILIES)}", field="model"
+                f"the model family {self.family!r} is not supported; use one of {', '.join(FAMILIES)}",
+                field="model",
             )
         if self.num_heads % self.num_kv_heads:
             raise InvalidArgument(
-                f"{self.num_heads} heads cannot share {self.num_kv_heads} key/value heads evenly", field="model"
+                f"{self.num_heads} heads cannot share {self.num_kv_heads} key/value heads evenly",
+                field="model",
             )
 
     @property
@@ -70,9 +72,7 @@ class ModelSpec:
         }[module]
 
 
-def rotary_inverse_frequencies(
-    head_dim: int, base: float, scaling: dict[str, object] | None = None
-) -> torch.Tensor:
+def rotary_inverse_frequencies(head_dim: int, base: float, scaling: dict[str, object] | None = None) -> torch.Tensor:
     """Inverse frequencies of the rotary embedding (Su et al. 2021, arXiv:2104.09864), fp32 ``[head_dim / 2]``.
 
     ``scaling`` is the ``rope_scaling`` table of a Hugging Face config: none, ``default``, ``linear`` or ``llama3``

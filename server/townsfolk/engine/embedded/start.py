@@ -1,0 +1,79 @@
+"""From settings to a loaded engine: which device, which precision, how many threads."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+
+import torch
+
+from townsfolk.config import EngineSettings
+from townsfolk.engine.embedded.checkpoint import open_checkpoint
+from townsfolk.engine.embedded.engine import EmbeddedEngine
+from townsfolk.errors import InvalidArgument
+
+log = logging.getLogger(__name__)
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def start_engine(settings: EngineSettings, wake: Callable[[], None]) -> EmbeddedEngine:
+    """Load the model that the settings name. Raises ``TownsfolkError`` with a sentence that says what to do."""
+    if settings.model is None:
+        raise InvalidArgument("no model is set; pass --model or run `townsfolk models pull`", field="model")
+    started = time.perf_counter()
+    device = choose_device(settings.device)
+    dtype = choose_dtype(settings.dtype, device)
+    if device.type == "cpu":
+        torch.set_num_threads(settings.threads or physical_cores())
+    checkpoint = open_checkpoint(settings.model)
+    engine = EmbeddedEngine(checkpoint, settings, device, dtype, wake)
+    log.info(
+        "%s on %s in %s, %d threads, loaded in %.1f s",
+        engine.spec.name,
+        device,
+        str(dtype).removeprefix("torch."),
+        torch.get_num_threads(),
+        time.perf_counter() - started,
+    )
+    return engine
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device that ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` stands for. Raises ``InvalidArgument``."""
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise InvalidArgument(
+            f"device {wanted!r} is not known; use auto, cpu, cuda or cuda:N", field="device"
+        ) from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InvalidArgument(
+            "device cuda was asked for, but this PyTorch sees no NVIDIA GPU; use --device cpu or install a CUDA build",
+            field="device",
+        )
+    return device
+
+
+def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
+    """bf16 where the hardware multiplies it natively, else fp16 on a GPU and fp32 on a CPU."""
+    if wanted != "auto":
+        return DTYPES[wanted]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.bfloat16 if cpu_has_native_bf16() else torch.float32
+
+
+def cpu_has_native_bf16() -> bool:
+    """Whether the CPU has AVX512-BF16 or AMX; emulated bf16 is slower than fp32."""
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(getattr(torch.cpu, name)()) for name in checks if hasattr(torch.cpu, name))
+
+
+def physical_cores() -> int:
+    """Cores without their hyper-threads, as far as can be told: PyTorch's own default."""
+    return min(torch.get_num_threads(), os.cpu_count() or 1)

@@ -1,0 +1,153 @@
+"""The engine process: reads messages on standard input, steps the engine, writes messages on standard output.
+
+Run by ``process.py`` as ``python -m townsfolk.engine.worker SETTINGS_JSON``. When the daemon dies, standard input
+ends and so does this process, in the middle of a step if need be. Whatever libraries print goes to standard error.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+from typing import Any, BinaryIO
+
+from townsfolk.config import EngineSettings
+from townsfolk.engine.messages import (
+    LENGTH_PREFIX,
+    MAX_MESSAGE_BYTES,
+    Batch,
+    Cancel,
+    Failed,
+    Generate,
+    GetStats,
+    LoadAdapter,
+    MalformedMessage,
+    Message,
+    Shutdown,
+    UnloadAdapter,
+    decode,
+    encode,
+)
+from townsfolk.errors import TownsfolkError
+
+log = logging.getLogger("townsfolk.engine")
+
+WAKE = object()  # put into the inbox when an adapter has been read
+EXIT_OK, EXIT_FAILED = 0, 1
+
+
+def main() -> None:
+    """Entry point of the engine process."""
+    settings = EngineSettings.model_validate_json(sys.argv[1])
+    logging.basicConfig(level=os.environ.get("TOWNSFOLK_LOG", "INFO"), format="%(asctime)s %(name)s %(message)s")
+    _leave_signals_to_the_daemon()
+    outgoing = _take_standard_output()
+    inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_read_messages, args=(sys.stdin.buffer, inbox), daemon=True).start()
+    try:
+        engine = _load(settings, inbox)
+    except TownsfolkError as error:
+        _write(outgoing, Failed(error.status, error.message))
+        sys.exit(EXIT_FAILED)
+    except Exception as error:
+        log.exception("the engine could not start")
+        _write(outgoing, Failed("INTERNAL", f"the engine could not start: {type(error).__name__}: {error}"))
+        sys.exit(EXIT_FAILED)
+    _write(outgoing, engine.ready())
+    _serve(engine, inbox, outgoing)
+    engine.close()
+
+
+def _load(settings: EngineSettings, inbox: queue.SimpleQueue[Any]) -> Any:
+    try:
+        from townsfolk.engine.embedded.start import start_engine
+    except ImportError as error:
+        raise TownsfolkError(
+            f"the embedded engine needs {error.name}; install it with: pip install 'townsfolk[embedded]'"
+        ) from error
+    return start_engine(settings, wake=lambda: inbox.put(WAKE))
+
+
+def _serve(engine: Any, inbox: queue.SimpleQueue[Any], outgoing: BinaryIO) -> None:
+    """Steps while a step computes something; sleeps on the inbox otherwise. Messages are handled between steps."""
+    stepped = False
+    while True:
+        for message in _take(inbox, wait=not stepped):
+            if isinstance(message, Shutdown):
+                return
+            _handle(engine, message)
+        stepped = engine.runnable and engine.step()
+        events = engine.take_events()
+        if events:
+            _write(outgoing, events[0] if len(events) == 1 else Batch(events))
+
+
+def _take(inbox: queue.SimpleQueue[Any], wait: bool) -> list[Any]:
+    messages = [inbox.get()] if wait else []
+    while True:
+        try:
+            messages.append(inbox.get_nowait())
+        except queue.Empty:
+            return messages
+
+
+def _handle(engine: Any, message: Any) -> None:
+    match message:
+        case Generate():
+            engine.submit(message)
+        case Cancel(request_id):
+            engine.cancel(request_id)
+        case LoadAdapter(call_id, adapter):
+            engine.load_adapter(call_id, adapter)
+        case UnloadAdapter(call_id, digest):
+            engine.unload_adapter(call_id, digest)
+        case GetStats(call_id):
+            engine.answer_stats(call_id)
+
+
+def _read_messages(incoming: BinaryIO, inbox: queue.SimpleQueue[Any]) -> None:
+    try:
+        while True:
+            prefix = incoming.read(LENGTH_PREFIX.size)
+            if len(prefix) < LENGTH_PREFIX.size:
+                break
+            (length,) = LENGTH_PREFIX.unpack(prefix)
+            if length > MAX_MESSAGE_BYTES:
+                raise MalformedMessage(f"a message of {length} bytes is over the limit")
+            inbox.put(decode(incoming.read(length)))
+    except (OSError, MalformedMessage) as error:
+        log.error("the daemon's messages cannot be read: %s", error)
+    os._exit(EXIT_OK)  # the daemon is gone: nothing here is worth finishing
+
+
+def _write(outgoing: BinaryIO, message: Message) -> None:
+    try:
+        outgoing.write(encode(message))
+        outgoing.flush()
+    except OSError:
+        os._exit(EXIT_OK)
+
+
+def _take_standard_output() -> BinaryIO:
+    """Keep standard output for messages alone: file descriptor 1 becomes standard error for everybody else."""
+    private = os.fdopen(os.dup(1), "wb", buffering=1 << 16)
+    os.dup2(2, 1)
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.setmode(private.fileno(), os.O_BINARY)
+        msvcrt.setmode(sys.stdin.fileno(), os.O_BINARY)
+    return private
+
+
+def _leave_signals_to_the_daemon() -> None:
+    """Ctrl-C reaches the whole process group, but the daemon first lets lines in flight finish."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Driving the engine in process: no pipe, no daemon, only steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from townsfolk.config import EngineSettings
+from townsfolk.engine.adapter_files import adapter_digest
+from townsfolk.engine.embedded.checkpoint import open_checkpoint
+from townsfolk.engine.embedded.engine import EmbeddedEngine
+from townsfolk.engine.messages import AdapterRef, Finished, Generate, RequestFailed, Started, Token
+
+PATIENCE_S = 120.0  # how long a test may wait for the adapter reader before it is called stuck
+
+
+@dataclass
+class Line:
+    """All that came back for one request."""
+
+    tokens: list[int] = field(default_factory=list)
+    events: list[Token] = field(default_factory=list)
+    started: Started | None = None
+    finished: Finished | None = None
+    failed: RequestFailed | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.finished is not None or self.failed is not None
+
+
+def make_engine(model: Path, dtype: torch.dtype = torch.float32, **settings: Any) -> EmbeddedEngine:
+    """An engine over the model in ``model``, on the CPU."""
+    return EmbeddedEngine(open_checkpoint(model), EngineSettings(**settings), torch.device("cpu"), dtype)
+
+
+def adapter_ref(folder: Path, scale: float = 1.0) -> AdapterRef:
+    return AdapterRef(adapter_digest(folder), str(folder), scale)
+
+
+def run_lines(
+    engine: EmbeddedEngine,
+    requests: list[Generate],
+    after_step: Callable[[EmbeddedEngine, dict[int, Line]], None] = lambda engine, lines: None,
+) -> dict[int, Line]:
+    """Submit all requests, step until each has ended, check that nothing leaked, and return what came back."""
+    lines = {request.request_id: Line() for request in requests}
+    for request in requests:
+        engine.submit(request)
+    drive(engine, lines, after_step)
+    return lines
+
+
+def drive(
+    engine: EmbeddedEngine,
+    lines: dict[int, Line],
+    after_step: Callable[[EmbeddedEngine, dict[int, Line]], None] = lambda engine, lines: None,
+) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not all(line.ended for line in lines.values()):
+        assert time.monotonic() < deadline, "the engine is stuck"
+        if not engine.step():
+            time.sleep(0.001)
+        collect(engine, lines)
+        engine.check_integrity()
+        after_step(engine, lines)
+        collect(engine, lines)
+
+
+def collect(engine: EmbeddedEngine, lines: dict[int, Line]) -> list[Any]:
+    """Sort the engine's events into their lines; returns those that belong to none."""
+    others = []
+    for event in engine.take_events():
+        match event:
+            case Started(request_id=i) if i in lines:
+                assert lines[i].started is None, "a line started twice"
+                lines[i].started = event
+            case Token(request_id=i) if i in lines:
+                assert not lines[i].ended, "a token after the end"
+                lines[i].tokens.append(event.token_id)
+                lines[i].events.append(event)
+            case Finished(request_id=i) if i in lines:
+                assert not lines[i].ended, "a line ended twice"
+                lines[i].finished = event
+            case RequestFailed(request_id=i) if i in lines:
+                assert not lines[i].ended, "a line ended twice"
+                lines[i].failed = event
+            case _:
+                others.append(event)
+    return others
