@@ -130,7 +130,8 @@ def template_for(family: str, tokenizer: TextTokenizer) -> ChatTemplate:
     if "</s>" in known:
         return Inst(control_brackets="[INST]" in known)
     raise InvalidArgument(
-        "the model's tokenizer fits no chat template known here (ChatML, Llama 3, Llama 2 / Mistral); use an instruct model",
+        "the model's tokenizer fits no chat template known here (ChatML, Llama 3, Llama 2 and Mistral); "
+        "use an instruct model",
         field="model",
     )
 

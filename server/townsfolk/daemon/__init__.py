@@ -1,0 +1,1 @@
+"""The daemon: gRPC services around the dialogue, and the life of the server."""

@@ -1,0 +1,221 @@
+"""The daemon's life: start, serve, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import grpc
+from grpc_reflection.v1alpha import reflection
+
+from townsfolk.config import Settings
+from townsfolk.daemon.address import Address, check_exposure, parse_address
+from townsfolk.daemon.admission import Admission
+from townsfolk.daemon.auth import TokenInterceptor, read_token
+from townsfolk.daemon.calls import Activity, CallInterceptor
+from townsfolk.daemon.dialogue_service import DialogueService
+from townsfolk.daemon.health import Health
+from townsfolk.daemon.listener import listen, remove_socket, tls_credentials
+from townsfolk.daemon.persona_service import PersonaService
+from townsfolk.daemon.session_service import SessionService
+from townsfolk.daemon.signals import stop_signals
+from townsfolk.daemon.stats_service import StatsService
+from townsfolk.daemon.unserved import UnservedConsole, UnservedPreview, UnservedStory
+from townsfolk.dialogue.session import SessionStore
+from townsfolk.dialogue.turn import TurnRunner
+from townsfolk.engine.interface import Engine
+from townsfolk.errors import Unavailable
+from townsfolk.personas.library import PersonaLibrary, default_persona_folders
+from townsfolk.v1 import (
+    console_pb2,
+    console_pb2_grpc,
+    daemon_pb2,
+    daemon_pb2_grpc,
+    dialogue_pb2,
+    dialogue_pb2_grpc,
+    persona_pb2,
+    persona_pb2_grpc,
+    preview_pb2,
+    preview_pb2_grpc,
+    session_pb2,
+    session_pb2_grpc,
+    story_pb2,
+    story_pb2_grpc,
+)
+
+log = logging.getLogger(__name__)
+
+PULSE_S = 0.1  # how often the engine's state and the idle time are looked at
+LAST_WORDS_S = 1.0  # for the last events to leave after every turn has ended
+MAX_REQUEST_BYTES = 4 * 1024 * 1024  # gRPC's own default, set so that it stays
+IDLE_STREAMS = 1024  # calls at once beside those that speak: scenes without a line, stats, probes
+
+SERVICES = tuple(
+    descriptor.full_name
+    for module in (
+        console_pb2,
+        daemon_pb2,
+        dialogue_pb2,
+        persona_pb2,
+        preview_pb2,
+        session_pb2,
+        story_pb2,
+    )
+    for descriptor in module.DESCRIPTOR.services_by_name.values()
+)
+
+
+class Daemon:
+    """Serves the API on one address, with one engine.
+
+    Args:
+        settings: all limits, and where to listen.
+        engine: not started yet; the daemon starts and stops it.
+
+    Raises ``InvalidArgument`` for settings that cannot work, such as an open address without TLS and a token.
+    """
+
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        own = settings.daemon
+        self.settings = settings
+        self.engine = engine
+        self._listen_on = parse_address(own.address)
+        self._token = read_token(own)
+        self._credentials = tls_credentials(own)
+        check_exposure(self._listen_on, tls=self._credentials is not None, token=bool(self._token))
+        folders = settings.personas.folders or default_persona_folders()
+        self.library = PersonaLibrary(folders, settings.personas.max_personas)
+        self.sessions = SessionStore(own.max_sessions, own.max_history_exchanges)
+        self.runner = TurnRunner(
+            engine,
+            self.library,
+            self.sessions,
+            max_text_bytes=own.max_text_bytes,
+            default_deadline_s=own.default_deadline_s,
+        )
+        self._admission = Admission(own.max_queued_turns)
+        self._dialogue = DialogueService(self.runner, self._admission, own.max_stream_turns)
+        self._personas = PersonaService(self.library, engine)
+        self._activity = Activity()
+        self._health = Health(SERVICES)
+        self._stopping = asyncio.Event()
+        self._server: grpc.aio.Server | None = None
+        self._address: Address | None = None
+        self._pulse: asyncio.Task[None] | None = None
+        self.draining = False
+
+    @property
+    def address(self) -> str:
+        """Where clients connect; port 0 has become a real one. Raises ``Unavailable`` before ``start``."""
+        if self._address is None:
+            raise Unavailable("the daemon does not listen yet")
+        return str(self._address)
+
+    async def start(self) -> None:
+        """Listen, load the model, and be SERVING. What fails is raised after everything has been stopped again."""
+        self._activity.begin()  # loading counts as being in use
+        try:
+            self._server = await self._make_server()
+            self._address = listen(self._server, self._listen_on, self._credentials)
+            await self._server.start()  # before the model is loaded: health says NOT_SERVING, calls UNAVAILABLE
+            await self.engine.start()
+            await asyncio.to_thread(self.runner.prepare)
+            personas = await asyncio.to_thread(self.library.survey)
+            await self._health.set(serving=self.engine.ready)
+            self._pulse = asyncio.create_task(self._watch(), name="pulse")
+        except BaseException:
+            await self.stop()
+            raise
+        finally:
+            self._activity.end()
+        info = self.engine.info
+        log.info("serving %d personas on %s with %s (%s)", personas, self.address, info.model_name, info.device)
+
+    async def serve(self) -> None:
+        """The whole life: start, serve until a signal, ``request_stop`` or idleness, drain, stop."""
+        with stop_signals(self.request_stop):
+            try:
+                await self.start()
+                await self._stopping.wait()
+                await self.drain()
+            finally:
+                await self.stop()
+
+    def request_stop(self) -> None:
+        """Make ``serve`` return after draining; asked a second time, it no longer waits for lines in flight."""
+        if self._stopping.is_set():
+            for turn in list(self.runner.registry.running):
+                turn.cancel()
+        self._stopping.set()
+
+    async def drain(self) -> None:
+        """No new turns; those in flight may end within ``drain_grace_s``, then they are cancelled."""
+        self.draining = True
+        log.info("draining: %d lines in flight", len(self.runner.registry.running))
+        await self._health.leave()
+        self._admission.close(Unavailable("the daemon is shutting down and takes no new lines"))
+        await self.runner.registry.wait_idle(self.settings.daemon.drain_grace_s)
+        await self.runner.registry.cancel_all()
+        self._dialogue.end_scenes(Unavailable("the daemon has shut down"))
+
+    async def stop(self) -> None:
+        """Stop at once and free everything; cancels lines in flight. Safe to call twice and after a failed start."""
+        self._stopping.set()
+        if self._pulse is not None:
+            self._pulse.cancel()
+        self._personas.unloader.stop()
+        await self.runner.registry.cancel_all()
+        self._dialogue.end_scenes(Unavailable("the daemon has shut down"))
+        if self._server is not None:
+            await self._server.stop(LAST_WORDS_S)
+            self._server = None
+            if self._address is not None:
+                remove_socket(self._address)
+        await self.engine.stop()
+
+    # ── details ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _watch(self) -> None:
+        """Health follows the engine; a daemon that nobody uses ends, where that is wanted."""
+        exit_after_s = self.settings.daemon.exit_when_idle_s
+        while True:
+            await self._health.set(serving=self.engine.ready)
+            if exit_after_s and self._activity.idle_s >= exit_after_s:
+                log.info("nobody called for %g s: stopping", exit_after_s)
+                self._stopping.set()
+                return
+            await asyncio.sleep(PULSE_S)
+
+    async def _make_server(self) -> grpc.aio.Server:
+        interceptors: list[grpc.aio.ServerInterceptor] = [CallInterceptor(self._activity)]  # type: ignore[type-arg]
+        if self._token:
+            interceptors.insert(0, TokenInterceptor(self._token))
+        server = grpc.aio.server(
+            interceptors=interceptors,
+            options=SERVER_OPTIONS,
+            maximum_concurrent_rpcs=self.settings.daemon.max_queued_turns + IDLE_STREAMS,
+        )
+        stats = StatsService(self.engine, self.settings.engine, self.runner, self.library, lambda: self.draining)
+        dialogue_pb2_grpc.add_DialogueServiceServicer_to_server(self._dialogue, server)
+        session_pb2_grpc.add_SessionServiceServicer_to_server(SessionService(self.runner, self.library), server)
+        persona_pb2_grpc.add_PersonaServiceServicer_to_server(self._personas, server)
+        daemon_pb2_grpc.add_DaemonServiceServicer_to_server(stats, server)
+        console_pb2_grpc.add_ConsoleServiceServicer_to_server(UnservedConsole(), server)
+        preview_pb2_grpc.add_PreviewServiceServicer_to_server(UnservedPreview(), server)
+        story_pb2_grpc.add_StoryServiceServicer_to_server(UnservedStory(), server)
+        await self._health.add_to(server)
+        reflection.enable_server_reflection((*SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME), server)
+        return server
+
+
+SERVER_OPTIONS = [
+    ("grpc.so_reuseport", 0),  # else a second daemon would silently share the port with the first
+    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+    # a game may ping an idle connection as often as it likes; by default the third ping within minutes ends it
+    ("grpc.http2.min_ping_interval_without_data_ms", 1000),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # and a client whose machine vanished must not hold its turns for ever
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+]

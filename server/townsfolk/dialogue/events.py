@@ -1,0 +1,86 @@
+"""What happens in a turn, as plain dataclasses; ``daemon/convert.py`` turns them into messages of the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from townsfolk.errors import TownsfolkError
+
+
+class FinishReason(StrEnum):
+    """Why a line ended; see ``FinishReason`` in the API."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStats:
+    """What a turn cost, as in the API. Times are in seconds from the moment the daemon read the request."""
+
+    prompt_tokens: int = 0
+    cached_prompt_tokens: int = 0
+    completion_tokens: int = 0
+    queue_s: float = 0.0
+    time_to_first_token_s: float = 0.0
+    total_s: float = 0.0
+    tokens_per_s: float = 0.0
+    max_batch_rows: int = 0
+    max_batch_adapters: int = 0
+    first_step: int = 0
+    last_step: int = 0
+    shared_steps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted:
+    """The engine took the turn up. ``adapter_digest`` is empty where the base model speaks alone."""
+
+    adapter_digest: str
+    prompt_tokens: int
+    cached_prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechDelta:
+    """More of the line; ``token_count`` tokens stand behind it."""
+
+    text: str
+    token_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFinished:
+    """The turn ended. ``text`` is all its deltas together."""
+
+    reason: FinishReason
+    text: str
+    stats: TurnStats
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFailed:
+    """The turn ended with an error."""
+
+    error: TownsfolkError
+
+
+Happening = TurnStarted | SpeechDelta | TurnFinished | TurnFailed
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEvent:
+    """One thing that happened in one turn; ``sequence`` counts from 0 without gaps."""
+
+    turn_id: str
+    session_id: str
+    persona_id: str
+    sequence: int
+    what: Happening
+
+    @property
+    def last(self) -> bool:
+        """Whether nothing follows in this turn."""
+        return isinstance(self.what, TurnFinished | TurnFailed)

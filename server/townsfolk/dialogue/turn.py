@@ -1,0 +1,255 @@
+"""One turn from request to events, and all turns that run.
+
+Every turn is a task of its own that writes into an ``Outbox``. Cancel, deadline, disconnect, slow reader and engine
+crash all surface as an exception in that task, so there is one place that frees the engine's line, remembers what was
+said and sends the last event, exactly once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
+
+from townsfolk.dialogue.events import (
+    FinishReason,
+    Happening,
+    SpeechDelta,
+    TurnEvent,
+    TurnFailed,
+    TurnFinished,
+    TurnStarted,
+)
+from townsfolk.dialogue.line import Delta, SpokenLine
+from townsfolk.dialogue.outbox import Outbox
+from townsfolk.dialogue.prompt import Exchange, PromptBuilder
+from townsfolk.dialogue.request import (
+    TurnRequest,
+    check_deadline,
+    clean_words,
+    merged_sampling,
+    merged_stops,
+)
+from townsfolk.dialogue.running_turn import Turn
+from townsfolk.dialogue.session import PastTurn, SessionStore, check_id
+from townsfolk.dialogue.tokenizer import TextTokenizer
+from townsfolk.dialogue.turn_registry import TurnRegistry
+from townsfolk.engine.interface import Engine
+from townsfolk.engine.messages import AdapterRef, Finished, Ready, SamplingParams, Started, Token
+from townsfolk.errors import DeadlineExceeded, InternalError, InvalidArgument, TownsfolkError, Unavailable
+from townsfolk.personas.library import PersonaLibrary
+
+log = logging.getLogger(__name__)
+
+ENGINE_RETRY_S = 1.0  # a crashed engine with a small model is back after about a second
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What the engine is to be asked."""
+
+    prompt: list[int]
+    sampling: SamplingParams
+    stops: list[str]
+    adapter: AdapterRef | None
+
+
+class TurnRunner:
+    """Runs turns on an engine.
+
+    Args:
+        engine: computes the lines.
+        library: of the personas.
+        sessions: that turns may belong to.
+        max_text_bytes: of the player's words, UTF-8.
+        default_deadline_s: for requests that come with none.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        library: PersonaLibrary,
+        sessions: SessionStore,
+        *,
+        max_text_bytes: int = 16_384,
+        default_deadline_s: float = 120.0,
+    ) -> None:
+        self.registry = TurnRegistry()
+        self.sessions = sessions
+        self._engine = engine
+        self._library = library
+        self._max_text_bytes = max_text_bytes
+        self._default_deadline_s = default_deadline_s
+        self._prompts: tuple[Ready, PromptBuilder] | None = None
+
+    def start(
+        self,
+        request: TurnRequest,
+        outbox: Outbox,
+        *,
+        call_deadline_s: float | None = None,
+        on_end: Callable[[], None] = lambda: None,
+    ) -> Turn:
+        """Start a turn whose events go to ``outbox``; ``on_end`` is called after the last one.
+
+        ``call_deadline_s`` is what is left of the caller's own deadline. A request that cannot become a turn raises
+        ``InvalidArgument`` or ``NotFound``; everything else that goes wrong becomes the turn's last event.
+        """
+        turn_id = request.turn_id or secrets.token_hex(16)
+        check_id(turn_id, "turn_id")
+        self.registry.check_free(turn_id)
+        check_deadline(request.deadline_s)
+        text, situation = clean_words(request, self._max_text_bytes)
+        session = self.sessions.get(request.session_id) if request.session_id else None
+        if session is None and not request.persona_id:
+            raise InvalidArgument("a line without a session needs a persona_id", field="persona_id")
+        persona_id = session.speaker(request.persona_id) if session else request.persona_id
+        limits = [s for s in (request.deadline_s or None, call_deadline_s) if s is not None]
+        seconds = min(limits, default=self._default_deadline_s)
+        turn = Turn(turn_id, persona_id, session, outbox, on_end, text=text, situation=situation)
+        self.registry.add(turn)
+        turn.task = asyncio.create_task(self._run(turn, request, seconds), name=f"turn {turn_id}")
+        return turn
+
+    async def speak(
+        self, request: TurnRequest, *, call_deadline_s: float | None = None
+    ) -> AsyncGenerator[TurnEvent, None]:
+        """One turn's events; the last one ends the generator. Closing it early cancels the turn."""
+        outbox = Outbox()
+        turn = self.start(request, outbox, call_deadline_s=call_deadline_s)
+        try:
+            while (event := await outbox.get()) is not None:
+                yield event
+                if event.last:
+                    return
+        finally:
+            turn.cancel()
+
+    def prepare(self) -> PromptBuilder:
+        """The prompt builder of the model that the engine runs; making it takes up to a second.
+
+        Raises ``Unavailable`` before the engine has started, ``InvalidArgument`` for a model without a known template.
+        """
+        info = self._engine.info
+        if self._prompts is None or not _same_model(self._prompts[0], info):
+            self._library.use_model(info.model_name)
+            builder = PromptBuilder(TextTokenizer(info.tokenizer_json), info.family, info.max_context)
+            self._prompts = (info, builder)
+        return self._prompts[1]
+
+    # ── one turn ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _run(self, turn: Turn, request: TurnRequest, seconds: float) -> None:
+        """The turn's task: whatever happens, it ends with exactly one last event."""
+        scope = asyncio.timeout(seconds)
+        last: Happening
+        try:
+            async with scope:
+                turn.begin()
+                reason = await self._speak(turn, request)
+            last = TurnFinished(reason, turn.spoken, turn.meter.stats())
+        except asyncio.CancelledError:
+            last = TurnFinished(FinishReason.CANCELLED, turn.spoken, turn.meter.stats())
+        except TownsfolkError as error:
+            last = TurnFailed(error)
+        except Exception as error:
+            if isinstance(error, TimeoutError) and scope.expired():
+                last = TurnFailed(DeadlineExceeded(f"the line did not end within its {seconds:.3g} s"))
+            else:
+                log.exception("turn %s of %s failed", turn.id, turn.persona_id)
+                message = f"the daemon made a mistake in turn {turn.id}; its log tells more"
+                last = TurnFailed(InternalError(message))
+        turn.ended = True
+        self.registry.remove(turn, last)
+        turn.emit(last)
+        turn.on_end()
+
+    async def _speak(self, turn: Turn, request: TurnRequest) -> FinishReason:
+        async with AsyncExitStack() as held:
+            if turn.session is not None:
+                # taken before anything else is waited for, so that lines are spoken in the order they were asked
+                await held.enter_async_context(turn.session.turn_lock(turn.persona_id))
+            if not self._engine.ready:
+                raise Unavailable(
+                    "the engine is loading or being started again; try again shortly", retry_after_s=ENGINE_RETRY_S
+                )
+            history = turn.session.exchanges_of(turn.persona_id) if turn.session else []
+            # in a thread, because it reads files and tokenises what may be a long history
+            plan = await asyncio.to_thread(self._plan, turn, request, history)
+            turn.line = SpokenLine(self.prepare().tokenizer, plan.stops)
+            try:
+                return await self._generate(turn, turn.line, plan, request.priority)
+            finally:
+                self._remember(turn)
+
+    def _plan(self, turn: Turn, request: TurnRequest, history: list[Exchange]) -> _Plan:
+        prompts = self.prepare()
+        loaded = self._library.get(turn.persona_id)
+        sampling = merged_sampling(loaded.persona.sampling, request.sampling)
+        stops = merged_stops(loaded.persona.stop, request.sampling.stop)
+        adapter = loaded.usable_adapter()
+        if sampling.max_tokens >= prompts.max_context:
+            raise InvalidArgument(
+                f"a reply of {sampling.max_tokens} tokens leaves no room for a prompt in a context of "
+                f"{prompts.max_context}",
+                field="sampling.max_tokens",
+            )
+        system = system_prompt(loaded.persona.system, turn.session.player_name if turn.session else "")
+        prompt = prompts.build(system, history, turn.situation, turn.text, max_tokens=sampling.max_tokens)
+        return _Plan(prompt, sampling, stops, adapter)
+
+    async def _generate(self, turn: Turn, line: SpokenLine, plan: _Plan, priority: int) -> FinishReason:
+        stop_ids = self.prepare().stop_ids
+        turn.meter.asked()
+        events = self._engine.generate(plan.prompt, plan.sampling, stop_ids, plan.adapter, priority)
+        async with aclosing(events):  # closing it is what frees the engine's line
+            async for event in events:
+                match event:
+                    case Started():
+                        turn.meter.admitted(event)
+                        turn.adapter_digest = plan.adapter.digest if plan.adapter else ""
+                        turn.emit(TurnStarted(turn.adapter_digest, event.prompt_tokens, event.cached_tokens))
+                    case Token():
+                        turn.meter.sampled(event)
+                        self._say(turn, line.push(event.token_id))
+                        if line.finished_by_stop:
+                            return FinishReason.STOP
+                    case Finished(reason=reason):
+                        if reason == "cancelled":  # the engine gave the line up by itself, while it was stopped
+                            raise Unavailable("the engine stopped before the line was spoken")
+                        self._say(turn, line.finish())
+                        return FinishReason(reason)
+        raise InternalError("the engine ended a line without saying why")
+
+    @staticmethod
+    def _say(turn: Turn, delta: Delta | None) -> None:
+        if delta is not None:
+            turn.emit(SpeechDelta(delta.text, delta.token_count))
+            turn.spoken += delta.text
+
+    @staticmethod
+    def _remember(turn: Turn) -> None:
+        """Put what was said into the history, while the next turn of this persona still waits for it."""
+        if turn.session is None or turn.line is None or not turn.spoken:
+            return
+        ids = turn.line.reply_ids if turn.spoken == turn.line.text else ()
+        exchange = Exchange(turn.situation, turn.text, turn.spoken, ids)
+        turn.session.remember(PastTurn(turn.id, turn.persona_id, exchange, turn.line.complete))
+
+
+def system_prompt(system: str, player_name: str) -> str:
+    """The persona's system prompt, with the player's name at its end: what comes before stays the same for everyone."""
+    return f"{system.strip()}\nYou are speaking with {player_name}." if player_name else system
+
+
+def _same_model(known: Ready, now: Ready) -> bool:
+    """Whether a restarted engine runs what ran before, so that its tokenizer need not be built again."""
+    return known is now or (known.tokenizer_json, known.family, known.max_context, known.model_name) == (
+        now.tokenizer_json,
+        now.family,
+        now.max_context,
+        now.model_name,
+    )

@@ -1,0 +1,73 @@
+"""The stopwatch of one turn."""
+
+from __future__ import annotations
+
+import time
+
+from townsfolk.dialogue.events import TurnStats
+from townsfolk.engine.messages import Started, Token
+
+
+class TurnMeter:
+    """Gathers a turn's ``TurnStats`` from the engine's events. It starts when it is made."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._asked: float | None = None
+        self._engine_queue_s: float | None = None
+        self._first_token: float | None = None
+        self._last_token = 0.0
+        self._tokens = 0
+        self._prompt_tokens = 0
+        self._cached_tokens = 0
+        self._max_rows = 0
+        self._max_adapters = 0
+        self._first_step: int | None = None
+        self._last_step = 0
+        self._shared_steps = 0
+
+    def asked(self) -> None:
+        """The line goes to the engine now."""
+        self._asked = time.monotonic()
+
+    def admitted(self, started: Started) -> None:
+        """The engine gave the line a row. It says so only after the step, but knows how long the line had waited."""
+        self._engine_queue_s = started.queue_s
+        self._prompt_tokens = started.prompt_tokens
+        self._cached_tokens = started.cached_tokens
+
+    def sampled(self, token: Token) -> None:
+        """A token came."""
+        self._last_token = time.monotonic()
+        self._tokens += 1
+        if self._first_token is None:
+            # sampled by the step that read the end of the prompt: the line is not yet among that step's decoding rows
+            self._first_token = self._last_token
+            return
+        if self._first_step is None:
+            self._first_step = token.step
+        self._last_step = token.step
+        self._max_rows = max(self._max_rows, token.rows)
+        self._max_adapters = max(self._max_adapters, token.adapters)
+        self._shared_steps += token.adapters > 1
+
+    def stats(self) -> TurnStats:
+        """The figures up to now."""
+        now = time.monotonic()
+        before_engine_s = (now if self._asked is None else self._asked) - self._began
+        in_engine_s = now - (self._asked or now) if self._engine_queue_s is None else self._engine_queue_s
+        speaking_s = self._last_token - (self._first_token or 0.0)
+        return TurnStats(
+            prompt_tokens=self._prompt_tokens,
+            cached_prompt_tokens=self._cached_tokens,
+            completion_tokens=self._tokens,
+            queue_s=before_engine_s + in_engine_s,
+            time_to_first_token_s=self._first_token - self._began if self._first_token is not None else 0.0,
+            total_s=now - self._began,
+            tokens_per_s=(self._tokens - 1) / speaking_s if self._tokens > 1 and speaking_s > 0 else 0.0,
+            max_batch_rows=self._max_rows,
+            max_batch_adapters=self._max_adapters,
+            first_step=self._first_step or 0,
+            last_step=self._last_step,
+            shared_steps=self._shared_steps,
+        )
