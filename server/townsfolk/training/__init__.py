@@ -1,0 +1,1 @@
+"""Training of a persona's LoRA adapter (``townsfolk train``). Needs the extra ``townsfolk[train]``."""
