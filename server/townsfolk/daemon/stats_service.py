@@ -22,7 +22,7 @@ from townsfolk.v1.daemon_pb2_grpc import DaemonServiceServicer
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-SUMMED = ("decode_tokens", "prefill_tokens", "cached_prompt_tokens")
+SUMMED = ("decode_tokens", "prefill_tokens", "cached_prompt_tokens", "adapter_loads", "adapter_evictions")
 COUNT_PERSONAS_EVERY_S = 5.0  # a directory scan, too much for once a second with thousands of them
 
 
@@ -107,6 +107,8 @@ class StatsService(DaemonServiceServicer):
                 resident=len(now.resident_adapters),
                 pinned=len({t.adapter_digest for t in self._runner.registry.running if t.adapter_digest}),
                 resident_digests=now.resident_adapters,
+                loads=self._totals.total("adapter_loads"),
+                evictions=self._totals.total("adapter_evictions"),
             ),
             prefix_cache=pb.PrefixCacheStats(
                 used_tokens=now.prefix_cache_tokens, capacity_tokens=now.prefix_cache_capacity

@@ -9,6 +9,8 @@ from townsfolk.dialogue.template import ChatTemplate, Ids, Message, Text, encode
 from townsfolk.dialogue.tokenizer import TextTokenizer
 from townsfolk.errors import InvalidArgument
 
+HISTORY_STEPS = 4  # history is dropped by this fraction of its room: fewer is steadier, more remembers longer
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
@@ -43,23 +45,36 @@ class PromptBuilder:
     ) -> list[int]:
         """Token ids that end where the character is to speak.
 
-        Where all of the history does not fit, its older half is left out, again and again: dropping in large steps
-        keeps the beginning of the prompt, and with it the prefix cache, stable over many turns. Raises
+        Where all of the history does not fit, its oldest exchanges are left out, a quarter of its room at a time: so
+        the beginning of the prompt, and with it the prefix cache, stays the same over many turns. Raises
         ``InvalidArgument`` if the line does not fit even without history.
         """
         room = self.max_context - max_tokens
-        kept = list(history)
-        while True:
-            ids = self.encode_conversation(system, kept, situation, player)
-            if len(ids) <= room:
-                return ids
-            if not kept:
-                raise InvalidArgument(
-                    f"the line is too long: {len(ids)} tokens with the persona's prompt, but only {room} fit beside "
-                    f"a reply of {max_tokens}",
-                    field="text",
-                )
-            kept = kept[(len(kept) + 1) // 2 :]
+        ids = self.encode_conversation(system, history, situation, player)
+        if len(ids) <= room:
+            return ids
+        bare = len(self.encode_conversation(system, [], situation, player))
+        if bare > room:
+            raise InvalidArgument(
+                f"the line is too long: {bare} tokens with the persona's prompt, but only {room} fit beside "
+                f"a reply of {max_tokens}",
+                field="text",
+            )
+        history_room = room - len(self.encode_conversation(system, [], "", ""))  # the same in every turn
+        step = max(1, history_room // HISTORY_STEPS)
+        excess = -(-(len(ids) - room) // step) * step
+        dropped = 0
+        while len(ids) > room:
+            while excess > 0 and dropped < len(history):
+                excess -= self._length(history[dropped])
+                dropped += 1
+            ids = self.encode_conversation(system, history[dropped:], situation, player)
+            excess = len(ids) - room  # only where lengths do not quite add up
+        return ids
+
+    def _length(self, exchange: Exchange) -> int:
+        """Tokens that an exchange adds to a prompt."""
+        return len(self.encode_conversation("", [exchange], "", "")) - len(self.encode_conversation("", [], "", ""))
 
     def encode_conversation(self, system: str, history: Sequence[Exchange], situation: str, player: str) -> list[int]:
         messages = [Message("system", Text(system.strip()))] if system.strip() else []

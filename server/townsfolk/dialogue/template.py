@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 
 from townsfolk.dialogue.tokenizer import TextTokenizer
 from townsfolk.errors import InvalidArgument
@@ -90,34 +91,59 @@ class Llama3(ChatTemplate):
         return [Control("<|start_header_id|>"), Text(role), Control("<|end_header_id|>"), Text("\n\n")]
 
 
-class Inst(ChatTemplate):
-    """``<s>[INST] user [/INST] reply</s>`` (Llama 2, Mistral); the system message opens the first user message.
+class Llama2(ChatTemplate):
+    """``<s>[INST] user [/INST] reply </s>`` per exchange; the system message opens the first user message (Llama 2)."""
 
-    ``[INST]`` is a control token in newer Mistral tokenizers and plain text in Llama 2's.
-    """
-
-    name = "inst"
+    name = "llama2"
     stop_tokens = ("</s>",)
 
-    def __init__(self, *, control_brackets: bool) -> None:
-        self._control_brackets = control_brackets
+    def render(self, messages: Iterable[Message]) -> list[Segment]:
+        segments: list[Segment] = []
+        system: list[Segment] = []
+        for message in messages:
+            if message.role == "system":
+                system = [Text("<<SYS>>\n"), message.content, Text("\n<</SYS>>\n\n")]
+            elif message.role == "user":
+                segments += [Control("<s>"), Text(" [INST] "), *system, message.content, Text(" [/INST]")]
+                system = []
+            elif isinstance(message.content, Ids):  # the spaces around a reply are among the tokens it was spoken with
+                segments += [message.content, Control("</s>")]
+            else:
+                segments += [Text(" "), message.content, Text(" "), Control("</s>")]
+        return segments
+
+
+class Mistral(ChatTemplate):
+    """``<s>[INST] user[/INST] reply</s>[INST] …`` (Mistral); the system message opens the first user message.
+
+    The brackets are plain text in the first version of Mistral's format and control tokens in later ones, which put the
+    system message before the last user message instead; there it would move with every turn, and no prompt would
+    begin like the one before. The newest, byte-level tokenizers write no spaces.
+    """
+
+    name = "mistral"
+    stop_tokens = ("</s>",)
+
+    def __init__(self, *, control_brackets: bool, spaces: bool = True) -> None:
+        space = [Text(" ")] if spaces else []
+        self._before_reply: list[Segment] = [*space]
+        self._open: list[Segment] = [Control("[INST]"), *space] if control_brackets else [Text(" [INST] ")]
+        self._close: list[Segment] = [Control("[/INST]")] if control_brackets else [Text(" [/INST]")]
 
     def render(self, messages: Iterable[Message]) -> list[Segment]:
         segments: list[Segment] = [Control("<s>")]
         system: list[Segment] = []
         for message in messages:
             if message.role == "system":
-                system = [Text(" <<SYS>>\n"), message.content, Text("\n<</SYS>>\n\n")]
+                system = [message.content, Text("\n\n")]
             elif message.role == "user":
-                segments += [self._bracket("[INST]"), *(system or [Text(" ")]), message.content]
-                segments += [self._bracket("[/INST]")]
+                segments += [*self._open, *system, message.content, *self._close]
                 system = []
+            elif isinstance(message.content, Ids):  # the space before a reply is among the tokens it was spoken with
+                segments += [message.content, Control("</s>")]
             else:
-                segments += [Text(" "), message.content, Control("</s>")]
+                segments += [*self._before_reply, message.content, Control("</s>")]
         return segments
-
-    def _bracket(self, bracket: str) -> Segment:
-        return Control(bracket) if self._control_brackets else Text(f" {bracket}")
 
 
 def template_for(family: str, tokenizer: TextTokenizer) -> ChatTemplate:
@@ -127,8 +153,10 @@ def template_for(family: str, tokenizer: TextTokenizer) -> ChatTemplate:
         return ChatMl(closed_thinking=family == "qwen3" and "</think>" in known)
     if "<|start_header_id|>" in known:
         return Llama3()
+    if "</s>" in known and (family == "mistral" or "[INST]" in known):
+        return Mistral(control_brackets="[INST]" in known, spaces=not tokenizer.byte_level)
     if "</s>" in known:
-        return Inst(control_brackets="[INST]" in known)
+        return Llama2()
     raise InvalidArgument(
         "the model's tokenizer fits no chat template known here (ChatML, Llama 3, Llama 2 and Mistral); "
         "use an instruct model",
@@ -137,14 +165,16 @@ def template_for(family: str, tokenizer: TextTokenizer) -> ChatTemplate:
 
 
 def encode(segments: Iterable[Segment], tokenizer: TextTokenizer) -> list[int]:
-    """Token ids of a rendered conversation."""
+    """Token ids of a rendered conversation. Texts side by side are one text: tokens may reach across their border."""
     ids: list[int] = []
-    for segment in segments:
-        match segment:
-            case Control(token):
-                ids.append(tokenizer.control_id(token))
-            case Text(text):
-                ids += tokenizer.encode(text)
-            case Ids(done):
-                ids += done
+    for is_text, group in groupby(segments, key=lambda segment: isinstance(segment, Text)):
+        if is_text:
+            ids += tokenizer.encode("".join(segment.text for segment in group if isinstance(segment, Text)))
+            continue
+        for segment in group:
+            match segment:
+                case Control(token):
+                    ids.append(tokenizer.control_id(token))
+                case Ids(done):
+                    ids += done
     return ids

@@ -30,20 +30,32 @@ class TextTokenizer:
     def __init__(self, tokenizer_json: str) -> None:
         try:
             description: dict[str, Any] = json.loads(tokenizer_json)
-            model = description["model"]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            kind = description["model"].get("type")
+            if kind != "BPE":
+                raise InvalidArgument(f"tokenizers of type {kind} are not supported (BPE is)", field="model")
+            self._read(description)
+        except InvalidArgument:
+            raise
+        except Exception as error:  # `tokenizers` raises nothing narrower
             raise InvalidArgument(f"the model's tokenizer cannot be read: {error}", field="model") from error
-        if model.get("type") != "BPE":
-            raise InvalidArgument(f"tokenizers of type {model.get('type')} are not supported (BPE is)", field="model")
-        self.control_ids: dict[str, int] = {t["content"]: t["id"] for t in description.get("added_tokens") or []}
+
+    def _read(self, description: dict[str, Any]) -> None:
+        vocabulary: dict[str, int] = description["model"]["vocab"]
+        added: list[dict[str, Any]] = description.get("added_tokens") or []
+        self.control_ids: dict[str, int] = {t["content"]: t["id"] for t in added if _is_control(t["content"])}
         self._reserved = frozenset(self.control_ids.values())
-        self._bytes_of = _byte_table(model["vocab"], self.control_ids, byte_level=_is_byte_level(description))
-        self.vocab_size = max([*model["vocab"].values(), *self._reserved]) + 1
+        self.byte_level = _is_byte_level(description)
+        self._bytes_of = _byte_table(vocabulary, self.control_ids, byte_level=self.byte_level)
+        self._bytes_of.update({t["id"]: t["content"].encode() for t in added if not _is_control(t["content"])})
+        self.vocab_size = max([*vocabulary.values(), *(t["id"] for t in added)]) + 1
         self._text = Tokenizer.from_str(json.dumps(_without_added_tokens(description)))
 
     def encode(self, text: str) -> list[int]:
         """Token ids of human text; never one of ``control_ids``."""
-        ids: list[int] = self._text.encode(text, add_special_tokens=False).ids
+        try:
+            ids: list[int] = self._text.encode(text, add_special_tokens=False).ids
+        except TypeError as error:  # half a surrogate pair, as a JSON file may hold
+            raise InvalidArgument("the text is no valid Unicode", field="text") from error
         if not self._reserved.isdisjoint(ids):
             raise InvalidArgument("the text cannot be encoded without control tokens", field="text")
         return ids
@@ -78,8 +90,13 @@ class StreamingDecoder:
         return self._utf8.decode(b"", final=True)
 
 
+def _is_control(added_token: str) -> bool:
+    """A single character is a letter, whatever a fine-tune lists it as: without it people could not write."""
+    return len(added_token) > 1
+
+
 def _without_added_tokens(description: dict[str, Any]) -> dict[str, Any]:
-    added = {t["content"] for t in description.get("added_tokens") or []}
+    added = {t["content"] for t in description.get("added_tokens") or [] if _is_control(t["content"])}
     model = dict(description["model"])
     model["vocab"] = {token: i for token, i in model["vocab"].items() if token not in added}
     merges = [pair.split(" ", 1) if isinstance(pair, str) else pair for pair in model.get("merges", [])]
@@ -91,30 +108,35 @@ def _without_added_tokens(description: dict[str, Any]) -> dict[str, Any]:
     ]
     if model.get("unk_token") in added:
         model["unk_token"] = None
-    normalizer = _without_leading_space(description.get("normalizer"))
-    pre_tokenizer = description.get("pre_tokenizer")
-    if pre_tokenizer and pre_tokenizer.get("type") == "Metaspace":
-        pre_tokenizer = {**pre_tokenizer, "prepend_scheme": "never"}
     return {
         **description,
         "added_tokens": [],
         "post_processor": None,
-        "normalizer": normalizer,
-        "pre_tokenizer": pre_tokenizer,
+        "normalizer": _without_leading_space(description.get("normalizer")),
+        "pre_tokenizer": _without_leading_space(description.get("pre_tokenizer")),
         "model": model,
     }
 
 
-def _without_leading_space(normalizer: dict[str, Any] | None) -> dict[str, Any] | None:
-    """SentencePiece puts a space before a text; a prompt is made of many texts, whose template sets the spaces."""
-    if not normalizer:
+def _without_leading_space(part: dict[str, Any] | None) -> dict[str, Any] | None:
+    """SentencePiece puts a space before a text; a prompt is made of many texts, whose template sets the spaces.
+
+    ``part`` is a normalizer or a pre-tokenizer.
+    """
+    if not part:
         return None
-    if normalizer.get("type") == "Prepend":
-        return None
-    if normalizer.get("type") == "Sequence":
-        parts = [p for p in map(_without_leading_space, normalizer["normalizers"]) if p]
-        return {**normalizer, "normalizers": parts} if parts else None
-    return normalizer
+    match part:
+        case {"type": "Prepend"}:
+            return None
+        case {"type": "Metaspace"}:
+            return {**part, "prepend_scheme": "never", "add_prefix_space": False}
+        case {"type": "ByteLevel", "add_prefix_space": True}:
+            return {**part, "add_prefix_space": False}
+        case {"type": "Sequence"}:
+            key = "normalizers" if "normalizers" in part else "pretokenizers"
+            kept = [inner for inner in map(_without_leading_space, part[key]) if inner]
+            return {**part, key: kept} if kept else None
+    return part
 
 
 def _is_byte_level(description: dict[str, Any]) -> bool:

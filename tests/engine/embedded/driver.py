@@ -13,7 +13,9 @@ import torch
 from townsfolk.config import EngineSettings
 from townsfolk.engine.adapter_files import adapter_digest
 from townsfolk.engine.embedded.checkpoint import open_checkpoint
+from townsfolk.engine.embedded.decoder import PromptChunk, Step
 from townsfolk.engine.embedded.engine import EmbeddedEngine
+from townsfolk.engine.embedded.peft_adapter import read_adapter
 from townsfolk.engine.messages import AdapterRef, Finished, Generate, RequestFailed, Started, Token
 
 PATIENCE_S = 120.0  # how long a test may wait for the adapter reader before it is called stuck
@@ -93,3 +95,30 @@ def collect(engine: EmbeddedEngine, lines: dict[int, Line]) -> list[Any]:
             case _:
                 others.append(event)
     return others
+
+
+@torch.inference_mode()
+def prompt_logits(engine: EmbeddedEngine, prompt: list[int], adapter: AdapterRef | None) -> torch.Tensor:
+    """Logits fp32 ``[len(prompt), vocab]`` of every position of a prompt, in one pass of an idle engine."""
+    slot = None
+    if adapter is not None:
+        weights = read_adapter(
+            Path(adapter.path), adapter.digest, engine.spec, engine.fingerprint, engine.dtype, engine.settings.max_rank
+        )
+        slot = engine.pool.insert(weights)
+        assert slot is not None
+    count = len(prompt)
+    everything = torch.arange(count)
+    step = Step(
+        tokens=torch.tensor(prompt),
+        positions=everything,
+        rows=torch.zeros(count, dtype=torch.int64),
+        decode_count=0,
+        decode_slots=[],
+        decode_scales=[],
+        chunks=[PromptChunk(0, 0, count, 0, slot, adapter.scale if adapter else 0.0)],
+        row_count=0,
+        longest=1,
+        sampled=everything,
+    )
+    return engine.decoder.forward(step, engine.kv, engine.pool)

@@ -67,6 +67,8 @@ class AdapterPool:
         self.columns = _round_up(columns)
         self.max_slots = max_slots
         self._slots: OrderedDict[str, Slot] = OrderedDict()  # least recently used first
+        self.loads = 0
+        self.evictions = 0
         self.layers: list[dict[str, GroupWeights]] = [
             {group: self._allocate_group(spec, projections, dtype, device) for group, projections in GROUPS.items()}
             for _ in range(spec.num_layers)
@@ -130,6 +132,7 @@ class AdapterPool:
         slot = Slot(weights.digest, start, width)
         self._write(slot, weights)
         self._slots[weights.digest] = slot
+        self.loads += 1
         return slot
 
     def evict(self, digest: str) -> None:
@@ -138,6 +141,7 @@ class AdapterPool:
         if slot.pins:
             raise RuntimeError(f"adapter {digest[:12]} is in use by {slot.pins} lines")
         del self._slots[digest]
+        self.evictions += 1
 
     def check_integrity(self, pins: int) -> None:
         """Raise ``RuntimeError`` unless slots are disjoint, in bounds, and pinned ``pins`` times in all."""

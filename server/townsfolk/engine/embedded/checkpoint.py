@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +18,7 @@ import torch
 from townsfolk.engine.embedded.spec import ModelSpec
 from townsfolk.errors import InvalidArgument, NotFound
 
+UNUSED_BIAS = re.compile(r"\.(o|gate|up|down)_proj\.bias$")
 QUANTISATION_SUFFIX = re.compile(r"[-._](i?q\d[\w]*|f16|bf16|f32|fp16|fp32)$", re.IGNORECASE)
 
 
@@ -64,6 +65,13 @@ def model_name(path: Path) -> str:
     return QUANTISATION_SUFFIX.sub("", stem).lower()
 
 
+def refuse_unused_biases(path: Path, names: Iterable[str]) -> None:
+    """Raise ``InvalidArgument`` for a model with biases that the decoder would silently leave out."""
+    for name in names:
+        if UNUSED_BIAS.search(name):
+            raise InvalidArgument(f"{path} has a bias that is not supported: {name}", field="model")
+
+
 def fingerprint(checkpoint: Checkpoint) -> str:
     """SHA-256 over the spec and all norm weights: the same for every quantisation of one model, and for no other.
 
@@ -74,6 +82,7 @@ def fingerprint(checkpoint: Checkpoint) -> str:
     shape = asdict(checkpoint.spec)
     for not_a_trait in ("name", "max_context", "tied_embeddings"):
         shape.pop(not_a_trait)
+    shape["family"] = shape["family"].replace("mistral", "llama")  # they compute the same
     shape["norm_eps"] = f"{checkpoint.spec.norm_eps:.3g}"
     digest.update(json.dumps(shape, sort_keys=True).encode())
     for name in sorted(checkpoint.names()):

@@ -160,6 +160,8 @@ class EmbeddedEngine:
             host_adapters=self.host.digests,
             prefix_cache_tokens=self.prefixes.used,
             prefix_cache_capacity=self.prefixes.capacity,
+            adapter_loads=self.pool.loads,
+            adapter_evictions=self.pool.evictions,
             busy_s=self._busy_s,
         )
 

@@ -10,12 +10,12 @@ import gguf
 import numpy as np
 import torch
 
-from townsfolk.engine.embedded.checkpoint import model_name
+from townsfolk.engine.embedded.checkpoint import model_name, refuse_unused_biases
 from townsfolk.engine.embedded.gguf_tokenizer import tokenizer_json_from_gguf
 from townsfolk.engine.embedded.spec import ModelSpec, rotary_inverse_frequencies
 from townsfolk.errors import InvalidArgument
 
-# GGUF has no architecture of its own for Mistral: it is stored, and behaves, as llama.
+# GGUF has no architecture of its own for Mistral: it is stored, and behaves, as llama; its name tells which one it is.
 FAMILY_OF_ARCHITECTURE = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
 SUPPORTED_TYPES = ("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K")
 TOP_LEVEL_NAMES = {
@@ -36,6 +36,7 @@ LAYER_NAMES = {
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
+ROPE_PERMUTED = ("q_proj.weight", "q_proj.bias", "k_proj.weight", "k_proj.bias")
 
 
 class GgufCheckpoint:
@@ -55,15 +56,20 @@ class GgufCheckpoint:
             )
         self._tensors = {_hugging_face_name(t.name): t for t in reader.tensors}
         self.spec = _spec_from_fields(path, architecture, fields, self._tensors)
-        base = fields.number(f"{architecture}.rope.freq_base", 10_000.0)
-        self.inverse_frequencies = rotary_inverse_frequencies(self.spec.head_dim, base)
+        refuse_unused_biases(path, self._tensors)
+        self.inverse_frequencies = _inverse_frequencies(path, architecture, fields, self.spec.head_dim)
         divisors = self._tensors.pop("rope_freqs.weight", None)
         if divisors is not None:  # how GGUF stores llama3 rope scaling
             self.inverse_frequencies = self.inverse_frequencies / torch.from_numpy(
                 np.array(divisors.data, dtype=np.float32)
             )
         self._rope_permuted = architecture == "llama"
-        self.tokenizer_json, self.bos_id, self.eos_ids = tokenizer_json_from_gguf(fields)
+        try:
+            self.tokenizer_json, self.bos_id, self.eos_ids = tokenizer_json_from_gguf(fields)
+        except InvalidArgument:
+            raise
+        except Exception as error:  # `tokenizers` raises nothing narrower
+            raise InvalidArgument(f"{path} has a damaged tokenizer: {error}", field="model") from error
 
     def tensor(self, name: str) -> torch.Tensor:
         stored = self._tensors.get(name)
@@ -79,7 +85,7 @@ class GgufCheckpoint:
         )  # F32 comes as a read-only map
         shape = tuple(int(n) for n in reversed(stored.shape))
         tensor = torch.from_numpy(dense.reshape(shape))
-        if self._rope_permuted and name.endswith(("q_proj.weight", "k_proj.weight")):
+        if self._rope_permuted and name.endswith(ROPE_PERMUTED):
             heads = self.spec.num_heads if "q_proj" in name else self.spec.num_kv_heads
             tensor = _undo_rope_permutation(tensor, heads)
         return tensor
@@ -96,18 +102,23 @@ class _Fields:
 
     def get(self, key: str, default: Any = None) -> Any:
         field = self._reader.fields.get(key)
-        return default if field is None else field.contents()
+        try:
+            return default if field is None else field.contents()
+        except (ValueError, IndexError) as error:
+            raise InvalidArgument(f"{self._path} has a damaged {key}: {error}", field="model") from error
 
     def text(self, key: str) -> str:
         return str(self._required(key))
 
     def number(self, key: str, default: float | None = None) -> float:
         value = self.get(key, default)
-        return float(self._required(key) if value is None else value)
+        try:
+            return float(self._required(key) if value is None else value)
+        except (TypeError, ValueError) as error:
+            raise InvalidArgument(f"{self._path} has no number in {key}: {error}", field="model") from error
 
     def integer(self, key: str, default: int | None = None) -> int:
-        value = self.get(key, default)
-        return int(self._required(key) if value is None else value)
+        return int(self.number(key, default))
 
     def _required(self, key: str) -> Any:
         value = self.get(key)
@@ -122,15 +133,16 @@ def _spec_from_fields(path: Path, architecture: str, fields: _Fields, tensors: d
     embeddings = tensors.get("model.embed_tokens.weight")
     if embeddings is None:
         raise InvalidArgument(f"{path} has no token embeddings", field="model")
+    is_mistral = architecture == "llama" and "mistral" in str(fields.get("general.name", "")).lower()
     return ModelSpec(
         name=model_name(path),
-        family=FAMILY_OF_ARCHITECTURE[architecture],
+        family="mistral" if is_mistral else FAMILY_OF_ARCHITECTURE[architecture],
         vocab_size=int(embeddings.shape[1]),
         hidden_size=hidden,
         num_layers=fields.integer(f"{architecture}.block_count"),
         num_heads=heads,
         num_kv_heads=fields.integer(f"{architecture}.attention.head_count_kv", heads),
-        head_dim=fields.integer(f"{architecture}.attention.key_length", hidden // heads),
+        head_dim=fields.integer(f"{architecture}.attention.key_length", hidden // max(heads, 1)),
         ffn_size=fields.integer(f"{architecture}.feed_forward_length"),
         norm_eps=fields.number(f"{architecture}.attention.layer_norm_rms_epsilon"),
         max_context=fields.integer(f"{architecture}.context_length"),
@@ -138,6 +150,17 @@ def _spec_from_fields(path: Path, architecture: str, fields: _Fields, tensors: d
         qkv_bias="model.layers.0.self_attn.q_proj.bias" in tensors,
         qk_norm="model.layers.0.self_attn.q_norm.weight" in tensors,
     )
+
+
+def _inverse_frequencies(path: Path, architecture: str, fields: _Fields, head_dim: int) -> torch.Tensor:
+    if fields.integer(f"{architecture}.rope.dimension_count", head_dim) != head_dim:
+        raise InvalidArgument(f"{path} rotates a part of each head only, which is not supported", field="model")
+    base = fields.number(f"{architecture}.rope.freq_base", 10_000.0)
+    kind = str(fields.get(f"{architecture}.rope.scaling.type", "none"))
+    if kind == "none":
+        return rotary_inverse_frequencies(head_dim, base)
+    factor = fields.number(f"{architecture}.rope.scaling.factor", 1.0)
+    return rotary_inverse_frequencies(head_dim, base, {"rope_type": kind, "factor": factor})
 
 
 def _hugging_face_name(name: str) -> str:
@@ -151,6 +174,5 @@ def _hugging_face_name(name: str) -> str:
 
 def _undo_rope_permutation(weight: torch.Tensor, heads: int) -> torch.Tensor:
     """ggml's llama rope rotates neighbouring pairs, so its converter interleaves the halves of each head."""
-    out_features, in_features = weight.shape
-    halves = weight.view(heads, out_features // heads // 2, 2, in_features)
-    return halves.transpose(1, 2).reshape(out_features, in_features)
+    halves = weight.view(heads, weight.shape[0] // heads // 2, 2, -1)
+    return halves.transpose(1, 2).reshape(weight.shape)

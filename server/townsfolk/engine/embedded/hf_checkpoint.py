@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from townsfolk.engine.embedded.checkpoint import model_name
+from townsfolk.engine.embedded.checkpoint import model_name, refuse_unused_biases
 from townsfolk.engine.embedded.spec import ModelSpec, rotary_inverse_frequencies
 from townsfolk.errors import InvalidArgument
 
@@ -39,6 +39,7 @@ class HfCheckpoint:
             except (SafetensorError, OSError) as error:
                 raise InvalidArgument(f"{shard} is damaged or cut short: {error}", field="model") from error
             self._where.update(dict.fromkeys(handle.keys(), handle))
+        refuse_unused_biases(folder, self._where)
 
     def tensor(self, name: str) -> torch.Tensor:
         if name not in self._where:
@@ -66,7 +67,7 @@ def _spec_from_config(folder: Path, config: dict[str, Any]) -> ModelSpec:
             num_layers=int(config["num_hidden_layers"]),
             num_heads=heads,
             num_kv_heads=int(config.get("num_key_value_heads") or heads),
-            head_dim=int(config.get("head_dim") or hidden // heads),
+            head_dim=int(config.get("head_dim") or hidden // max(heads, 1)),
             ffn_size=int(config["intermediate_size"]),
             norm_eps=float(config["rms_norm_eps"]),
             max_context=context,
@@ -76,12 +77,18 @@ def _spec_from_config(folder: Path, config: dict[str, Any]) -> ModelSpec:
         )
     except KeyError as missing:
         raise InvalidArgument(f"{folder / 'config.json'} lacks {missing}", field="model") from missing
+    except (TypeError, ValueError) as error:
+        message = f"{folder / 'config.json'} has a value of the wrong kind: {error}"
+        raise InvalidArgument(message, field="model") from error
 
 
 def _shards(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if index.exists():
-        return [folder / name for name in sorted(set(_read_json(index)["weight_map"].values()))]
+        try:
+            return [folder / name for name in sorted(set(_read_json(index)["weight_map"].values()))]
+        except (KeyError, AttributeError, TypeError) as error:
+            raise InvalidArgument(f"{index} does not say which tensor is where", field="model") from error
     single = folder / "model.safetensors"
     if not single.exists():
         raise InvalidArgument(f"{folder} has no model.safetensors; only safetensors weights are read", field="model")
@@ -105,7 +112,7 @@ def _read_text(path: Path) -> str:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise InvalidArgument(f"{path} is not valid JSON: {error}", field="model") from error
     if not isinstance(content, dict):
         raise InvalidArgument(f"{path} does not hold a JSON object", field="model")

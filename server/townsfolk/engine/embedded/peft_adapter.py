@@ -21,6 +21,7 @@ from townsfolk.engine.embedded.spec import ModelSpec
 from townsfolk.errors import FailedPrecondition, InvalidArgument
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+MAX_A_WEIGHT = 10_000.0  # far above any trained one, far below what could make a product with an activation infinite
 WEIGHT_KEY = re.compile(
     r"^base_model\.model\.(?P<module>model\.layers\.(?P<layer>\d+)\.(?:self_attn|mlp)\.(?P<projection>\w+))"
     r"\.lora_(?P<side>[AB])\.weight$"
@@ -81,7 +82,7 @@ def _check_base_model(folder: Path, fingerprint: str) -> None:
     try:
         record = json.loads(path.read_text("utf-8"))
         made_for = record.get("base_fingerprint", fingerprint)
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, AttributeError) as error:
         raise InvalidArgument(f"{path} is damaged: {error}", field="adapter") from error
     if made_for != fingerprint:
         raise FailedPrecondition(
@@ -121,6 +122,10 @@ def _checked_pair(
     dtype: torch.dtype,
 ) -> LoraPair:
     out_features, in_features = spec.projection_shape(projection)
+    if a.dim() != 2 or b.dim() != 2 or a.shape[0] == 0:
+        raise InvalidArgument(
+            f"the adapter at {folder} is damaged: {module} is {tuple(b.shape)} x {tuple(a.shape)}", field="adapter"
+        )
     if layer >= spec.num_layers or a.shape[-1] != in_features or b.shape[0] != out_features:
         raise FailedPrecondition(
             f"the adapter at {folder} was made for another base model: {module} is {tuple(b.shape)} x {tuple(a.shape)} "
@@ -134,7 +139,15 @@ def _checked_pair(
             f"{config.rank_of(module)}",
             field="adapter",
         )
-    if not (torch.isfinite(a).all() and torch.isfinite(b).all()):
-        raise InvalidArgument(f"the adapter at {folder} has infinite or NaN weights in {module}", field="adapter")
     scaled = b.to(torch.float32).t() * config.scaling(module, rank)
-    return LoraPair(a=a.to(dtype).contiguous(), b=scaled.to(dtype).contiguous())
+    pair = LoraPair(a=a.to(dtype).contiguous(), b=scaled.to(dtype).contiguous())
+    # Checked as they will be multiplied. All rows of a step meet all adapters' weights, and what is not a row's own is
+    # multiplied by zero; an infinite product would get through that as NaN.
+    if not (torch.isfinite(pair.a).all() and torch.isfinite(pair.b).all()):
+        raise InvalidArgument(f"the adapter at {folder} has infinite or NaN weights in {module}", field="adapter")
+    if pair.a.abs().max() > MAX_A_WEIGHT:
+        raise InvalidArgument(
+            f"the adapter at {folder} has weights above {MAX_A_WEIGHT:.0f} in {module}, as no training makes them",
+            field="adapter",
+        )
+    return pair

@@ -57,7 +57,7 @@ class PrefixCache:
 
     def read(self, entries: list[int]) -> torch.Tensor:
         """Keys and values of arena entries, ``[n, layers, 2, kv_heads, head_dim]``."""
-        return self._arena[torch.tensor(entries, device=self._arena.device)]
+        return self._arena[torch.tensor(entries, dtype=torch.int64, device=self._arena.device)]
 
     def insert(self, key: TreeKey, tokens: Sequence[int], kv: KvCache, row: int) -> int:
         """Remember ``tokens``, whose keys and values are the front of ``row``. Returns how many were new.
@@ -66,7 +66,7 @@ class PrefixCache:
         """
         if self.capacity == 0 or not tokens:
             return 0
-        node = self._roots.setdefault(key, _Node(None, [], []))
+        node = root = self._roots.setdefault(key, _Node(None, [], []))
         known = 0
         for reached, length in self._walk(key, tokens):
             known += length
@@ -82,6 +82,7 @@ class PrefixCache:
         leaf = _Node(node, list(tokens[known : known + count]), entries)
         leaf.last_used = next(self._clock)
         node.children[leaf.tokens[0]] = leaf
+        self._roots[key] = root  # making room may have emptied and dropped it
         return count
 
     def forget(self, digest: str) -> None:
@@ -109,9 +110,10 @@ class PrefixCache:
             if node is None:
                 return
             length = _common_length(node.tokens, tokens, position)
+            last = length < len(node.tokens)  # told before the caller may split the node
             node.last_used = next(self._clock)
             yield node, length
-            if length < len(node.tokens):
+            if last:
                 return
             position += length
 

@@ -81,7 +81,7 @@ def sample(logits: torch.Tensor, batch: SamplingBatch, seen: torch.Tensor) -> to
 
 
 def penalise_repetition(logits: torch.Tensor, penalty: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
-    """CTRL's penalty (arXiv:1909.05858) as in transformers: a seen token's positive logit is divided, a negative multiplied."""
+    """CTRL's penalty (arXiv:1909.05858) as in transformers: seen tokens' positive logits shrink, negative ones grow."""
     penalised = torch.where(logits > 0, logits / penalty[:, None], logits * penalty[:, None])
     return torch.where(seen, penalised, logits)
 
@@ -116,6 +116,7 @@ def _reach_beyond(logits: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor
     by_count = (top_k > 0) & (top_k <= CANDIDATES)
     by_mass = (likeliest.sum(dim=-1) >= top_p) & (top_p < 1.0) & (top_k == 0)
     by_ratio = likeliest[:, -1] < min_p * likeliest[:, 0]
+    by_ratio &= (top_k == 0) | (top_p >= 1.0)  # else the nucleus is measured against all that top-k kept
     return (~(by_count | by_mass | by_ratio)).nonzero().squeeze(1)
 
 

@@ -7,7 +7,7 @@ biases and head norms sit, and in how rotary frequencies are scaled.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 
@@ -45,6 +45,9 @@ class ModelSpec:
                 f"the model family {self.family!r} is not supported; use one of {', '.join(FAMILIES)}",
                 field="model",
             )
+        sizes = {key: value for key, value in asdict(self).items() if type(value) is int}
+        if min(sizes.values()) < 1:
+            raise InvalidArgument(f"a model cannot have the sizes {sizes}", field="model")
         if self.num_heads % self.num_kv_heads:
             raise InvalidArgument(
                 f"{self.num_heads} heads cannot share {self.num_kv_heads} key/value heads evenly",

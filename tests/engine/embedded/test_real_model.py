@@ -1,0 +1,112 @@
+"""The real SmolLM2 against transformers + PEFT, both from the same GGUF file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+from tests.engine.embedded.driver import adapter_ref, make_engine, prompt_logits, run_lines
+from tests.engine.embedded.tiny_models import RECIPES, write_adapter
+from townsfolk.dialogue.prompt import PromptBuilder
+from townsfolk.dialogue.tokenizer import TextTokenizer
+from townsfolk.engine.embedded.checkpoint import open_checkpoint
+from townsfolk.engine.messages import AdapterRef, Generate, SamplingParams
+
+pytestmark = pytest.mark.real_model
+
+NEW_TOKENS = 12
+LINES = (
+    ("You are a gate guard.", "Who goes there?"),
+    ("You are a baker who loves riddles.", "What is the price of a loaf of rye bread today?"),
+    ("", "Tell me of the sea."),
+    ("You are an old sailor, tired of storms, who speaks in short sentences.", "Will it rain?"),
+    ("You are a thief.", "Give me back my purse, or I shall call the watch at once!"),
+    ("You are a queen.", "Héllo 🧝, what is 17 + 25?"),
+    ("You are a child.", "Why is the sky blue?"),
+    ("You are a dragon.", "Spare me."),
+)
+# What bf16 may cost: measured 0.04 mean and 0.4 at most over the prompts above; the bound leaves room for other CPUs.
+BF16_MEAN_LOG_PROBABILITY_ERROR = 0.08
+BF16_MAX_LOG_PROBABILITY_ERROR = 1.0
+
+
+@dataclass
+class Reference:
+    """What transformers + PEFT say: for each line its prompt, adapter, greedy tokens and prompt log-probabilities."""
+
+    prompts: list[list[int]]
+    adapters: list[AdapterRef | None]
+    lines: list[list[int]]
+    log_probabilities: list[torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def reference(real_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
+    checkpoint = open_checkpoint(real_model_path)
+    builder = PromptBuilder(TextTokenizer(checkpoint.tokenizer_json), checkpoint.spec.family, 2048)
+    prompts = [builder.build(system, [], "", text, max_tokens=64) for system, text in LINES]
+    model = AutoModelForCausalLM.from_pretrained(
+        real_model_path.parent, gguf_file=real_model_path.name, dtype=torch.float32
+    )
+    adapters: list[AdapterRef | None] = [None]
+    for seed, recipe in enumerate(RECIPES):
+        folder = tmp_path_factory.mktemp(recipe.name)
+        adapters.append(adapter_ref(write_adapter(model, recipe, folder, seed, strength=0.06)))
+    adapters.append(None)
+    lines, log_probabilities = [], []
+    for prompt, adapter in zip(prompts, adapters, strict=True):
+        speaker = model if adapter is None else PeftModel.from_pretrained(model, adapter.path)
+        line, scores = greedy_line(speaker, prompt)
+        lines.append(line)
+        log_probabilities.append(scores)
+        if adapter is not None:
+            with torch.inference_mode():
+                base_scores = speaker.base_model.unload()(torch.tensor([prompt])).logits[0].log_softmax(dim=-1)
+            assert (scores - base_scores).abs().max() > 1.0, "an adapter without effect proves nothing"
+    yield Reference(prompts, adapters, lines, log_probabilities)
+
+
+@torch.inference_mode()
+def greedy_line(model: torch.nn.Module, prompt: list[int]) -> tuple[list[int], torch.Tensor]:
+    """Greedy continuation by transformers alone, and its log-probabilities over the prompt ``[len, vocab]``."""
+    out = model(input_ids=torch.tensor([prompt]), use_cache=True)
+    scores = out.logits[0].log_softmax(dim=-1)
+    tokens = [int(out.logits[0, -1].argmax())]
+    while len(tokens) < NEW_TOKENS:
+        out = model(input_ids=torch.tensor([tokens[-1:]]), past_key_values=out.past_key_values, use_cache=True)
+        tokens.append(int(out.logits[0, -1].argmax()))
+    return tokens, scores
+
+
+def test_a_mixed_batch_in_fp32_equals_transformers_and_peft_token_by_token(
+    real_model_path: Path, reference: Reference
+) -> None:
+    engine = make_engine(real_model_path, adapter_columns=192, max_running=8, prefill_chunk=24)
+    greedy = SamplingParams(temperature=0.0, max_tokens=NEW_TOKENS)
+    lines = run_lines(
+        engine,
+        [
+            Generate(i, prompt, greedy, [], adapter)
+            for i, (prompt, adapter) in enumerate(zip(reference.prompts, reference.adapters, strict=True))
+        ],
+    )
+    assert [lines[i].tokens for i in range(len(lines))] == reference.lines
+    assert engine.stats().max_adapters == len(RECIPES)
+
+
+def test_bf16_stays_within_the_stated_log_probability_bound(real_model_path: Path, reference: Reference) -> None:
+    engine = make_engine(real_model_path, torch.bfloat16, adapter_columns=192)
+    errors = []
+    for prompt, adapter, scores in zip(reference.prompts, reference.adapters, reference.log_probabilities, strict=True):
+        ours = prompt_logits(engine, prompt, adapter).log_softmax(dim=-1)
+        likely = scores.argmax(dim=-1, keepdim=True)
+        errors.append((ours.gather(1, likely) - scores.gather(1, likely)).abs().flatten())
+    error = torch.cat(errors)
+    assert error.mean() < BF16_MEAN_LOG_PROBABILITY_ERROR, f"mean {error.mean():.3f}, max {error.max():.3f}"
+    assert error.max() < BF16_MAX_LOG_PROBABILITY_ERROR, f"mean {error.mean():.3f}, max {error.max():.3f}"
