@@ -187,3 +187,14 @@ def test_texts_side_by_side_are_encoded_as_one() -> None:
 def test_a_template_that_asks_for_a_token_the_model_lacks_says_so() -> None:
     with pytest.raises(InvalidArgument, match=r"has no token <\|eot_id\|>"):
         encode([Control("<|eot_id|>")], tokenizer_of("llama2"))
+
+
+@pytest.mark.parametrize("kind", PUBLISHED)
+def test_training_teaches_the_tokens_that_the_published_template_has_for_a_reply(kind: str) -> None:
+    tokenizer = tokenizer_of(kind)
+    template = template_for(KINDS[kind][1], tokenizer)
+    question, answer = TURNS[:2]
+    prompt = encode(template.render(messages_of((question,))), tokenizer)
+    taught = tokenizer.encode(template.spoken(answer[1])) + [tokenizer.control_id(template.stop_tokens[0])]
+    whole = published(kind, (question, answer, TURNS[2]))
+    assert whole[: len(prompt) + len(taught)] == prompt + taught

@@ -53,6 +53,10 @@ class ChatTemplate:
         """Segments of the conversation, ending where the assistant is to speak."""
         raise NotImplementedError
 
+    def spoken(self, reply: str) -> str:
+        """A reply with the spaces that the format puts around it: the text that the model itself produces."""
+        return reply
+
 
 class ChatMl(ChatTemplate):
     """``<|im_start|>role\\ncontent<|im_end|>\\n`` (SmolLM2, Qwen2, Qwen3)."""
@@ -106,11 +110,14 @@ class Llama2(ChatTemplate):
             elif message.role == "user":
                 segments += [Control("<s>"), Text(" [INST] "), *system, message.content, Text(" [/INST]")]
                 system = []
-            elif isinstance(message.content, Ids):  # the spaces around a reply are among the tokens it was spoken with
+            elif isinstance(message.content, Text):
+                segments += [Text(self.spoken(message.content.text)), Control("</s>")]
+            else:  # the spaces around a reply are among the tokens it was spoken with
                 segments += [message.content, Control("</s>")]
-            else:
-                segments += [Text(" "), message.content, Text(" "), Control("</s>")]
         return segments
+
+    def spoken(self, reply: str) -> str:
+        return f" {reply} "
 
 
 class Mistral(ChatTemplate):
@@ -125,9 +132,8 @@ class Mistral(ChatTemplate):
     stop_tokens = ("</s>",)
 
     def __init__(self, *, control_brackets: bool, spaces: bool = True) -> None:
-        space = [Text(" ")] if spaces else []
-        self._before_reply: list[Segment] = [*space]
-        self._open: list[Segment] = [Control("[INST]"), *space] if control_brackets else [Text(" [INST] ")]
+        self._space = " " if spaces else ""
+        self._open: list[Segment] = [Control("[INST]"), Text(self._space)] if control_brackets else [Text(" [INST] ")]
         self._close: list[Segment] = [Control("[/INST]")] if control_brackets else [Text(" [/INST]")]
 
     def render(self, messages: Iterable[Message]) -> list[Segment]:
@@ -139,11 +145,14 @@ class Mistral(ChatTemplate):
             elif message.role == "user":
                 segments += [*self._open, *system, message.content, *self._close]
                 system = []
-            elif isinstance(message.content, Ids):  # the space before a reply is among the tokens it was spoken with
+            elif isinstance(message.content, Text):
+                segments += [Text(self.spoken(message.content.text)), Control("</s>")]
+            else:  # the space before a reply is among the tokens it was spoken with
                 segments += [message.content, Control("</s>")]
-            else:
-                segments += [*self._before_reply, message.content, Control("</s>")]
         return segments
+
+    def spoken(self, reply: str) -> str:
+        return f"{self._space}{reply}"
 
 
 def template_for(family: str, tokenizer: TextTokenizer) -> ChatTemplate:

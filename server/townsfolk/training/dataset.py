@@ -107,7 +107,7 @@ def tokenise(examples: Sequence[Example], system: str, prompts: PromptBuilder) -
     tokenised = []
     for example in examples:
         prompt = prompts.encode_conversation(system, [], example.situation, example.player)
-        reply = [*prompts.tokenizer.encode(example.reply), prompts.stop_ids[0]]
+        reply = [*prompts.tokenizer.encode(prompts.template.spoken(example.reply)), prompts.stop_ids[0]]
         if len(prompt) + len(reply) > limit:
             raise InvalidArgument(
                 f"{DIALOGUE_FILE}, line {example.line}: {len(prompt) + len(reply)} tokens with the persona's "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +46,7 @@ class Reference:
 
 
 @pytest.fixture(scope="module")
-def reference(real_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
+def reference(real_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Reference:
     checkpoint = open_checkpoint(real_model_path)
     builder = PromptBuilder(TextTokenizer(checkpoint.tokenizer_json), checkpoint.spec.family, 2048)
     prompts = [builder.build(system, [], "", text, max_tokens=64) for system, text in LINES]
@@ -69,7 +68,7 @@ def reference(real_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -
             with torch.inference_mode():
                 base_scores = speaker.base_model.unload()(torch.tensor([prompt])).logits[0].log_softmax(dim=-1)
             assert (scores - base_scores).abs().max() > 1.0, "an adapter without effect proves nothing"
-    yield Reference(prompts, adapters, lines, log_probabilities)
+    return Reference(prompts, adapters, lines, log_probabilities)
 
 
 @torch.inference_mode()
