@@ -195,6 +195,6 @@ def test_training_teaches_the_tokens_that_the_published_template_has_for_a_reply
     template = template_for(KINDS[kind][1], tokenizer)
     question, answer = TURNS[:2]
     prompt = encode(template.render(messages_of((question,))), tokenizer)
-    taught = tokenizer.encode(template.spoken(answer[1])) + [tokenizer.control_id(template.stop_tokens[0])]
+    taught = [*tokenizer.encode(template.spoken(answer[1])), tokenizer.control_id(template.stop_tokens[0])]
     whole = published(kind, (question, answer, TURNS[2]))
     assert whole[: len(prompt) + len(taught)] == prompt + taught
