@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import os
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
@@ -50,6 +51,9 @@ log = logging.getLogger(__name__)
 STOP_GRACE_S = 5.0  # a step on a slow CPU takes well under a second; then the child is killed
 MAX_RESTART_BACKOFF_S = 30.0
 HEALTHY_AFTER_S = 60.0  # a child that lived this long starts the backoff anew
+# Threads of a parallel loop that wait for each other by spinning starve when a game uses the same cores: measured here,
+# a busy neighbour on one of two cores costs four fifths of the speed instead of a third (docs/performance.md).
+SHARED_CORES_ENVIRONMENT = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
 CREATE_NO_WINDOW = 0x0800_0000  # Windows: no console window, and no Ctrl-C from the daemon's
 
 
@@ -165,6 +169,7 @@ class EngineProcess:
             self._settings.model_dump_json(),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            env={**(SHARED_CORES_ENVIRONMENT if self._settings.share_cores else {}), **os.environ},
             creationflags=CREATE_NO_WINDOW if sys.platform == "win32" else 0,
         )
         try:

@@ -72,9 +72,9 @@ def sample(logits: torch.Tensor, batch: SamplingBatch, seen: torch.Tensor) -> to
     scaled = logits / torch.where(random, batch.temperature, 1.0)[:, None]
     point = uniform(batch.seed, batch.drawn)
     filters = (batch.top_k, batch.top_p, batch.min_p)
-    candidates = filtered_probabilities(scaled, *filters, count=min(CANDIDATES, logits.shape[1]))
-    drawn = _invert(*candidates, point)
-    if (open_rows := _reach_beyond(scaled, *filters)).numel():
+    likely, ids = _likeliest(scaled, min(CANDIDATES, logits.shape[1]))
+    drawn = _invert(_filter(likely, *filters), ids, point)
+    if likely.shape[1] < logits.shape[1] and (open_rows := _cut_short(likely, *filters)).numel():
         in_full = filtered_probabilities(scaled[open_rows], *(f[open_rows] for f in filters), count=logits.shape[1])
         drawn[open_rows] = _invert(*in_full, point[open_rows])
     return torch.where(random, drawn, greedy)
@@ -94,26 +94,32 @@ def filtered_probabilities(
     Nucleus sampling is that of Holtzman et al. 2019 (arXiv:1904.09751), min-p that of Nguyen et al. 2024
     (arXiv:2407.01082). Probabilities are not renormalised.
     """
-    vocabulary = logits.shape[1]
+    probabilities, ids = _likeliest(logits, count)
+    return _filter(probabilities, top_k, top_p, min_p), ids
+
+
+def _likeliest(logits: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Probabilities and ids of each row's ``count`` likeliest tokens, likeliest first."""
     values, ids = logits.topk(count, dim=-1)
-    probabilities = (values - logits.logsumexp(dim=-1, keepdim=True)).exp()
-    rank = torch.arange(count, device=logits.device)
-    limit = torch.where(top_k > 0, top_k, vocabulary)
-    kept = probabilities * (rank < limit[:, None])
+    return (values - logits.logsumexp(dim=-1, keepdim=True)).exp(), ids
+
+
+def _filter(probabilities: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor, min_p: torch.Tensor) -> torch.Tensor:
+    """``probabilities`` (falling along a row) with those of filtered tokens set to zero."""
+    count = probabilities.shape[1]
+    limit = torch.where(top_k > 0, top_k, count)
+    kept = probabilities * (torch.arange(count, device=probabilities.device) < limit[:, None])
     total = torch.where(top_k > 0, kept.sum(dim=-1), 1.0)
     mass_before = (kept.cumsum(dim=-1) - kept) / total[:, None]
     outside_nucleus = (mass_before >= top_p[:, None]) & (top_p[:, None] < 1.0)
     outside_nucleus[:, 0] = False
     too_unlikely = kept < min_p[:, None] * kept[:, :1]
-    return kept.masked_fill(outside_nucleus | too_unlikely, 0.0), ids
+    return kept.masked_fill(outside_nucleus | too_unlikely, 0.0)
 
 
-def _reach_beyond(logits: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor, min_p: torch.Tensor) -> torch.Tensor:
-    """Indices of the rows whose filters let more tokens through than there are candidates."""
-    if logits.shape[1] <= CANDIDATES:
-        return torch.empty(0, dtype=torch.int64)
-    likeliest = (logits.topk(CANDIDATES, dim=-1).values - logits.logsumexp(dim=-1, keepdim=True)).exp()
-    by_count = (top_k > 0) & (top_k <= CANDIDATES)
+def _cut_short(likeliest: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor, min_p: torch.Tensor) -> torch.Tensor:
+    """Indices of the rows whose filters would let more tokens through than the likeliest ones at hand."""
+    by_count = (top_k > 0) & (top_k <= likeliest.shape[1])
     by_mass = (likeliest.sum(dim=-1) >= top_p) & (top_p < 1.0) & (top_k == 0)
     by_ratio = likeliest[:, -1] < min_p * likeliest[:, 0]
     by_ratio &= (top_k == 0) | (top_p >= 1.0)  # else the nucleus is measured against all that top-k kept
