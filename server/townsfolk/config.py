@@ -30,7 +30,7 @@ class EngineSettings(_Settings):
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 where the hardware has it")
     threads: int = Field(0, ge=0, le=1024, description="CPU threads; 0: one per physical core")
-    share_cores: bool = Field(True, description="let waiting threads sleep, for the sake of a game on the same cores")
+    share_cores: bool = Field(False, description="let waiting threads sleep: slower alone, faster beside a busy game")
     max_running: int = Field(32, ge=1, le=1024, description="lines decoded together")
     max_waiting: int = Field(512, ge=0, le=100_000, description="lines that may wait for a place")
     max_context: int = Field(2048, ge=64, le=1_048_576, description="tokens of prompt and reply together")

@@ -51,8 +51,8 @@ log = logging.getLogger(__name__)
 STOP_GRACE_S = 5.0  # a step on a slow CPU takes well under a second; then the child is killed
 MAX_RESTART_BACKOFF_S = 30.0
 HEALTHY_AFTER_S = 60.0  # a child that lived this long starts the backoff anew
-# Threads of a parallel loop that wait for each other by spinning starve when a game uses the same cores: measured here,
-# a busy neighbour on one of two cores costs four fifths of the speed instead of a third (docs/performance.md).
+# Threads of a parallel loop that wait for each other by spinning starve when a game uses the same cores; figures for
+# both ways are in docs/performance.md.
 SHARED_CORES_ENVIRONMENT = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
 CREATE_NO_WINDOW = 0x0800_0000  # Windows: no console window, and no Ctrl-C from the daemon's
 
