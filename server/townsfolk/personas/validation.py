@@ -6,21 +6,18 @@ import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from townsfolk.engine.adapter_files import TRAINING_FILE, read_adapter_config
-from townsfolk.errors import TownsfolkError
+from townsfolk.errors import InvalidArgument, NotFound, TownsfolkError
+from townsfolk.personas.dialogue_file import DIALOGUE_FILE, parse_line, read_lines
 from townsfolk.personas.schema import Persona, read_persona
 
 PERSONA_FILE = "persona.toml"
-DIALOGUE_FILE = "dialogue.jsonl"
 ADAPTERS_FOLDER = "adapters"
 MAX_PROBLEMS = 100
-MAX_DIALOGUE_BYTES = 16 * 1024 * 1024  # as in training/dataset.py
 LONG_SYSTEM_CHARACTERS = 3000  # about 750 tokens: a third of a 2048-token context, in every prompt
-DIALOGUE_KEYS = {"situation": (0, 500), "player": (1, 2000), "reply": (1, 1000)}  # characters, as in training
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,37 +134,15 @@ def _trained_for(folder: Path) -> str:
 def _dialogue_problems(path: Path) -> list[Problem]:
     """Every bad line of a ``dialogue.jsonl``; training itself stops at the first. A persona need not have the file."""
     try:
-        if path.stat().st_size > MAX_DIALOGUE_BYTES:
-            return [Problem(f"larger than {MAX_DIALOGUE_BYTES >> 20} MiB", file=path.name)]
-        lines = path.read_text("utf-8").split("\n")
-    except FileNotFoundError:
+        lines = read_lines(path)
+    except NotFound:
         return []
-    except OSError as error:
-        return [Problem(f"cannot be read: {error.strerror}", file=path.name)]
-    except UnicodeDecodeError:
-        return [Problem("not UTF-8 text", file=path.name)]
+    except InvalidArgument as error:
+        return [Problem(error.message, file=path.name)]
     problems = []
-    for number, line in enumerate(lines, 1):
-        if line.strip() and (message := _bad_line(line)):
-            problems.append(Problem(message, file=path.name, line=number))
+    for number, line in lines:
+        try:
+            parse_line(line)
+        except InvalidArgument as error:
+            problems.append(Problem(error.message, file=path.name, line=number))
     return problems
-
-
-def _bad_line(line: str) -> str:
-    """What is wrong with one line; empty if nothing is."""
-    try:
-        row: Any = json.loads(line)
-    except ValueError as error:
-        return f"not valid JSON: {error}"
-    if not isinstance(row, dict):
-        return "not a JSON object"
-    unknown = sorted(set(row) - set(DIALOGUE_KEYS))
-    if unknown:
-        return f"unknown key {unknown[0]!r}; the keys are {', '.join(DIALOGUE_KEYS)}"
-    for key, (least, most) in DIALOGUE_KEYS.items():
-        value = row.get(key, "")
-        if not isinstance(value, str):
-            return f"{key} must be a text, not {type(value).__name__}"
-        if not least <= len(value.strip()) <= most:
-            return f"{key} has {len(value.strip())} characters; {least} to {most} are allowed"
-    return ""

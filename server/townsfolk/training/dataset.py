@@ -7,27 +7,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from townsfolk.dialogue.prompt import PromptBuilder
 from townsfolk.errors import InvalidArgument
+from townsfolk.personas.dialogue_file import DIALOGUE_FILE, parse_line, read_lines
 
-DIALOGUE_FILE = "dialogue.jsonl"
-MAX_FILE_BYTES = 16 * 1024 * 1024
 MAX_EXAMPLES = 20_000
 MIN_EXAMPLES = 10
 MAX_TOKENS = 1024  # of one example, the persona's prompt included
 HELD_OUT_ONE_IN = 10
-
-
-class _Line(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    situation: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
-    player: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
-    reply: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +49,9 @@ class TokenisedExample:
 def read_dialogue(path: Path) -> list[Example]:
     """All examples of a ``dialogue.jsonl``.
 
-    Raises ``InvalidArgument`` that names the line and what is wrong with it.
+    Raises ``InvalidArgument`` that names the line and what is wrong with it, ``NotFound`` where there is no file.
     """
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise InvalidArgument(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB", field=DIALOGUE_FILE)
-        lines = path.read_text("utf-8").split("\n")
-    except FileNotFoundError as error:
-        raise InvalidArgument(f"{path.parent} has no {path.name} to train on", field=DIALOGUE_FILE) from error
-    except OSError as error:
-        raise InvalidArgument(f"{path} cannot be read: {error.strerror}", field=DIALOGUE_FILE) from error
-    except UnicodeDecodeError as error:
-        raise InvalidArgument(f"{path} is not UTF-8 text", field=DIALOGUE_FILE) from error
-    examples = [_example(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    examples = [_example(path, number, line) for number, line in read_lines(path)]
     if not MIN_EXAMPLES <= len(examples) <= MAX_EXAMPLES:
         raise InvalidArgument(
             f"{path} has {len(examples)} examples; training takes {MIN_EXAMPLES} to {MAX_EXAMPLES}",
@@ -120,14 +98,9 @@ def tokenise(examples: Sequence[Example], system: str, prompts: PromptBuilder) -
 
 def _example(path: Path, number: int, line: str) -> Example:
     try:
-        row = _Line.model_validate(json.loads(line))
-    except json.JSONDecodeError as error:
-        raise InvalidArgument(f"{path}, line {number}: not valid JSON: {error}", field=DIALOGUE_FILE) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        message = f"{key}: {first['msg']}" if key else "the line is not a JSON object"
-        raise InvalidArgument(f"{path}, line {number}: {message}", field=DIALOGUE_FILE) from error
+        row = parse_line(line)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{path}, line {number}: {error.message}", field=DIALOGUE_FILE) from error
     return Example(row.situation, row.player, row.reply, number)
 
 

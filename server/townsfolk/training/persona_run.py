@@ -14,6 +14,7 @@ from townsfolk.dialogue.prompt import PromptBuilder
 from townsfolk.dialogue.tokenizer import TextTokenizer
 from townsfolk.engine.embedded.checkpoint import Checkpoint, fingerprint
 from townsfolk.errors import FailedPrecondition
+from townsfolk.personas.dialogue_file import DIALOGUE_FILE
 from townsfolk.personas.schema import read_persona
 from townsfolk.training.adapter_files import (
     CURVE_FILE,
@@ -24,7 +25,7 @@ from townsfolk.training.adapter_files import (
     write_json,
 )
 from townsfolk.training.base_model import build_model, training_device, training_dtype
-from townsfolk.training.dataset import DIALOGUE_FILE, data_digest, read_dialogue, split, tokenise
+from townsfolk.training.dataset import data_digest, read_dialogue, split, tokenise
 from townsfolk.training.loss_curve import draw_loss_curve
 from townsfolk.training.trainer import TARGET_MODULES, Progress, Settings, Trained, train_adapter
 
