@@ -30,8 +30,8 @@ LINES = (
     ("You are a child.", "Why is the sky blue?"),
     ("You are a dragon.", "Spare me."),
 )
-# What bf16 may cost the log-probability of the likeliest token. Measured over the prompts above: 0.03 mean, 0.22 at most;
-# the bounds leave room for other CPUs.
+# What bf16 may cost the log-probability of the likeliest token. Measured over the prompts above: 0.03 in the mean, 0.22
+# at most; the bounds leave room for other CPUs.
 BF16_MEAN_LOG_PROBABILITY_ERROR = 0.08
 BF16_MAX_LOG_PROBABILITY_ERROR = 0.6
 
