@@ -48,7 +48,6 @@ class ScriptedTown(
     def __init__(self, script: str, pause_s: float, token: str) -> None:
         self.script, self.pause_s, self.token = script, pause_s, token
         self.asked: list[dialogue_pb2.SayRequest] = []
-        self.heard: list[str] = []
         self.sessions: dict[str, list[str]] = {}
         self.spoke, self.cancelled = threading.Event(), threading.Event()
         self.together: threading.Barrier | None = None  # nobody answers before so many are asked
@@ -95,10 +94,6 @@ class ScriptedTown(
         )
         finished = common_pb2.Finished(reason=common_pb2.FINISH_REASON_STOP, text=self.script, stats=stats)
         yield self._event(ids, len(words) + 3, finished=finished)
-
-    def ReportHeard(self, request: dialogue_pb2.ReportHeardRequest, context: grpc.ServicerContext) -> Any:
-        self.heard.append(request.heard_text)
-        return dialogue_pb2.ReportHeardResponse(kept_text=request.heard_text)
 
     def Open(self, request: session_pb2.OpenRequest, context: grpc.ServicerContext) -> session_pb2.OpenResponse:
         session_id = f"s{len(self.sessions)}"

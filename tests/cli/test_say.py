@@ -145,9 +145,8 @@ def test_interrupted_say_cancels_the_line_and_exits_with_130(run: Command) -> No
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send Ctrl-C to one process")
-def test_line_cut_short_in_a_talk_is_remembered_as_far_as_it_was_shown() -> None:
-    script = "and so on " * 1000
-    with scripted_town(script, pause_s=0.01) as town, asyncio.Runner() as runner:
+def test_line_cut_short_in_a_talk_is_cancelled_and_the_talk_goes_on() -> None:
+    with scripted_town("and so on " * 1000, pause_s=0.01) as town, asyncio.Runner() as runner:
         conversation = Conversation(runner, 60.0)
         conversation._interactive = True
         conversation.connect(town.address)
@@ -156,9 +155,7 @@ def test_line_cut_short_in_a_talk_is_remembered_as_far_as_it_was_shown() -> None
         conversation._answer("hello")
         thread.join()
         assert town.cancelled.wait(10)
-        (heard,) = town.heard
-        assert heard != ""
-        assert script.startswith(heard)
-        assert len(heard) < len(script)
+        assert conversation._last.text != ""
+        assert list(town.sessions) == ["s0"]
         conversation.leave()
     assert town.sessions == {}

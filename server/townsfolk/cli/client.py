@@ -131,11 +131,6 @@ class Town:
         finally:
             call.cancel()
 
-    async def report_heard(self, turn_id: str, text: str) -> None:
-        """Tell how much of a line was shown before it was cut off."""
-        request = dialogue_pb2.ReportHeardRequest(turn_id=turn_id, heard_text=text)
-        await self._ask(self._dialogue.ReportHeard, request)
-
     async def open_session(self, persona_ids: Sequence[str]) -> str:
         """Open a conversation and return its id."""
         answer = await self._ask(self._sessions.Open, session_pb2.OpenRequest(persona_ids=persona_ids))

@@ -128,8 +128,6 @@ class Conversation:
             if not self._interactive:
                 raise
             self._output.print("[dim](cut short)[/dim]")
-            with suppress(TownsfolkError):
-                self._runner.run(self._report_heard())
 
     def _prompt(self) -> Callable[[], str]:
         from prompt_toolkit import PromptSession
@@ -161,11 +159,6 @@ class Conversation:
         session_id = self._sessions[self._persona_id]
         request = SayRequest(persona_id=self._persona_id, text=text, session_id=session_id)
         await speak(self._town, request, self._timeout_s, name=self._name, show_stats=False, spoken=self._last)
-
-    async def _report_heard(self) -> None:
-        assert self._town is not None
-        if self._last.turn_id:
-            await self._town.report_heard(self._last.turn_id, self._last.text)
 
     async def _leave(self) -> None:
         assert self._town is not None
