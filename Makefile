@@ -11,7 +11,7 @@ INSTALLED_FROM := pyproject.toml constraints.txt hatch_build.py proto/generate.p
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-slow lint format proto train model clean distclean
+.PHONY: help demo test test-slow test-gpu lint format proto train model clean distclean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do \
@@ -25,6 +25,9 @@ test: $(VENV)/.installed-dev model ## Run the tests, a few of them on the real m
 
 test-slow: $(VENV)/.installed-dev model ## Run the slow tests and all on the real model
 	TOWNSFOLK_REQUIRE_MODEL=1 $(BIN)/python -m pytest -m "(slow or real_model or train) and not gpu" $(PYTEST_ARGS)
+
+test-gpu: $(VENV)/.installed-dev ## Run the tests that need an NVIDIA card
+	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev ## Check style, types and the API definition
 	$(BIN)/ruff check

@@ -36,9 +36,11 @@ class Line:
         return self.finished is not None or self.failed is not None
 
 
-def make_engine(model: Path, dtype: torch.dtype = torch.float32, **settings: Any) -> EmbeddedEngine:
-    """An engine over the model in ``model``, on the CPU."""
-    return EmbeddedEngine(open_checkpoint(model), EngineSettings(**settings), torch.device("cpu"), dtype)
+def make_engine(
+    model: Path, dtype: torch.dtype = torch.float32, device: str = "cpu", **settings: Any
+) -> EmbeddedEngine:
+    """An engine over the model in ``model``."""
+    return EmbeddedEngine(open_checkpoint(model), EngineSettings(**settings), torch.device(device), dtype)
 
 
 def adapter_ref(folder: Path, scale: float = 1.0) -> AdapterRef:
