@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from townsfolk.cli.terminal import counted, in_seconds, output_console
+from townsfolk.cli.terminal import counted, in_seconds, labelled, output_console
 from townsfolk.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -62,7 +62,6 @@ async def _status(address: str | None, as_json: bool) -> None:
 
 
 def _table(stats: GetStatsResponse) -> Table:
-    from rich.table import Table
 
     model, engine, pool, cache, town = stats.model, stats.engine, stats.adapter_pool, stats.prefix_cache, stats.town
     shared = sum(bucket.steps for bucket in engine.step_histogram if bucket.adapters_in_step >= 2)
@@ -87,12 +86,7 @@ def _table(stats: GetStatsResponse) -> Table:
         ("town", f"{counted(town.personas, 'persona')}, {counted(town.sessions, 'session')}"),
         ("turns", f"{finished}, {town.turns_failed:,} failed"),
     ]
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column()
-    for label, value in rows:
-        table.add_row(label, value)
-    return table
+    return labelled(rows)
 
 
 def stop() -> None:

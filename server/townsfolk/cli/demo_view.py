@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from townsfolk.cli.terminal import counted, in_seconds, per_second
+from townsfolk.cli.terminal import counted, in_seconds, labelled, per_second
 
 if TYPE_CHECKING:
     from townsfolk.v1.common_pb2 import TurnStats
@@ -129,12 +129,7 @@ def town_table(town: dict[str, Any]) -> Table:
         ("shared steps", f"{town['shared_step_share']:.0%} of {steps} served two or more adapters"),
         ("prefix cache", f"{cached} of {town['prompt_tokens']:,} not read again"),
     ]
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column()
-    for label, value in rows:
-        table.add_row(label, value)
-    return table
+    return labelled(rows)
 
 
 def _grid(lines: Sequence[Line], columns: int, width: int, body_rows: int | None) -> Table:

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterable
 
 from rich.console import Console
+from rich.table import Table
 
 MAX_WIDTH = 100  # columns; longer lines of prose are hard to read
 NARROW_WIDTH = 20  # columns; below that wrapping does more harm than good
@@ -102,3 +103,13 @@ class WordWrapper:
     def _put(self, text: str) -> None:
         self._console.file.write(text)
         self._console.file.flush()
+
+
+def labelled(rows: Iterable[tuple[str, str]]) -> Table:
+    """A frameless table of dim labels and their values."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    for label, value in rows:
+        table.add_row(label, value)
+    return table

@@ -13,9 +13,8 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-CONFIG_FILE = "adapter_config.json"
-WEIGHTS_FILE = "adapter_model.safetensors"
-REPORT_FILE = "training.json"
+from townsfolk.engine.adapter_files import CONFIG_FILE, TRAINING_FILE, WEIGHTS_FILE
+
 CURVE_FILE = "loss.png"
 
 
@@ -71,7 +70,7 @@ def write_json(path: Path, document: dict[str, Any]) -> None:
 def read_report(folder: Path) -> dict[str, Any] | None:
     """``training.json`` of an adapter folder, none where there is none that can be read."""
     try:
-        report = json.loads((folder / REPORT_FILE).read_text("utf-8"))
+        report = json.loads((folder / TRAINING_FILE).read_text("utf-8"))
     except (OSError, ValueError):
         return None
     return report if isinstance(report, dict) else None

@@ -12,13 +12,13 @@ from typing import Any
 
 from townsfolk.dialogue.prompt import PromptBuilder
 from townsfolk.dialogue.tokenizer import TextTokenizer
+from townsfolk.engine.adapter_files import TRAINING_FILE
 from townsfolk.engine.embedded.checkpoint import Checkpoint, fingerprint
 from townsfolk.errors import FailedPrecondition
 from townsfolk.personas.dialogue_file import DIALOGUE_FILE
 from townsfolk.personas.schema import read_persona
 from townsfolk.training.adapter_files import (
     CURVE_FILE,
-    REPORT_FILE,
     read_report,
     replaced_folder,
     write_adapter,
@@ -91,7 +91,7 @@ class PersonaRun:
             draw_loss_curve(
                 folder / CURVE_FILE, self.persona.name, base_model, trained.epochs, trained.base_held_out_loss
             )
-            write_json(folder / REPORT_FILE, report)
+            write_json(folder / TRAINING_FILE, report)
         return report
 
     def _report(self, trained: Trained, duration_s: float, device: str, dtype: str) -> dict[str, Any]:
