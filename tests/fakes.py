@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,7 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
 from townsfolk.dialogue.tokenizer import TextTokenizer
-from townsfolk.engine.interface import LineEvent
+from townsfolk.engine.interface import LineListener
 from townsfolk.engine.messages import (
     AdapterLoaded,
     AdapterRef,
@@ -26,7 +27,7 @@ from townsfolk.engine.messages import (
     SamplingParams,
     Started,
     Stats,
-    Token,
+    Step,
 )
 from townsfolk.errors import FailedPrecondition, TownsfolkError, Unavailable
 
@@ -70,7 +71,7 @@ class Reply:
 
 @dataclass
 class Line:
-    """A request that the engine got, and what became of it. ``cancelled``: its generator was closed early."""
+    """A request that the engine got, and what became of it. ``cancelled``: it was given up before its end."""
 
     prompt: str
     sampling: SamplingParams
@@ -151,9 +152,10 @@ class ScriptedEngine:
         prompt: list[int],
         sampling: SamplingParams,
         stop_ids: list[int],
+        listener: LineListener,
         adapter: AdapterRef | None = None,
         priority: int = 0,
-    ) -> AsyncGenerator[LineEvent, None]:
+    ) -> Finished:
         if not self._ready:
             raise Unavailable("the engine is not running")
         reply = self.script.popleft() if self.script else Reply()
@@ -166,17 +168,17 @@ class ScriptedEngine:
             self._changed.notify_all()
         line.cancelled = True
         try:
-            yield Started(len(self.lines), len(prompt), 0, 0.0)
+            listener.started(Started(len(self.lines), len(prompt), 0, 0.0))
             tokens = tiny_tokenizer().encode(reply.text) if reply.ids is None else reply.ids
             for count, token in enumerate(tokens):
                 await self._pause(line, reply, count)
                 self._step += 1
                 adapters = len({other.adapter.digest for other in self.running if other.adapter})
                 self._histogram[adapters] = self._histogram.get(adapters, 0) + 1
-                yield Token(len(self.lines), token, self._step, len(self.running), adapters)
+                listener.sampled(token, Step(self._step, len(self.running), adapters, time.time_ns()))
             await self._pause(line, reply, len(tokens))
             line.cancelled = False
-            yield Finished(len(self.lines), reply.reason, len(tokens))
+            return Finished(len(self.lines), reply.reason, len(tokens))
         finally:
             self.running.remove(line)
             line.ended.set()

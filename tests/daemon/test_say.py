@@ -13,9 +13,10 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
 from tests.daemon.conftest import EOF, StartTown, Town, kinds, soon, spoken, trailers
 from tests.fakes import Reply, ScriptedEngine, tiny_tokenizer, unavailable
+from townsfolk.errors import ResourceExhausted
 from townsfolk.v1 import common_pb2
 from townsfolk.v1.common_pb2 import SamplingParams
-from townsfolk.v1.dialogue_pb2 import CancelTurnRequest, SayRequest
+from townsfolk.v1.dialogue_pb2 import CancelTurnRequest, SayRequest, SayResponse
 from townsfolk.v1.session_pb2 import CloseRequest
 
 
@@ -34,6 +35,36 @@ async def test_say_streams_deltas_and_finishes_exactly_once(town: Town) -> None:
     assert [event.sequence for event in events] == list(range(len(events)))
     assert {(e.turn_id, e.persona_id, e.session_id) for e in events} == {("t1", "smith", "")}
     assert events[-1].finished.reason == common_pb2.FINISH_REASON_STOP
+
+
+async def test_a_stream_that_falls_behind_sends_fewer_and_larger_deltas(town: Town) -> None:
+    town.engine.script.append(Reply("Steel first, talk later."))
+    answers: list[common_pb2.TurnEvent] = []
+    ended = asyncio.Event()
+
+    class SlowContext:
+        def time_remaining(self) -> float | None:
+            return None
+
+        async def write(self, response: SayResponse) -> None:
+            answers.append(response.event)
+            await ended.wait()  # nothing more leaves before the line has been made
+
+    saying = asyncio.create_task(town.daemon._dialogue.Say(SayRequest(persona_id="smith", text="Hi."), SlowContext()))
+    await (await town.engine.line(0)).ended.wait()
+    ended.set()
+    await soon(saying)
+    assert [event.WhichOneof("event") for event in answers] == ["started", "speech_delta", "finished"]
+    assert [event.sequence for event in answers] == [0, 1, 2]
+    assert answers[1].speech_delta.text == "Steel first, talk later."
+    assert answers[1].speech_delta.token_count == len("Steel first, talk later.")
+
+
+async def test_deltas_tell_when_their_tokens_were_sampled(town: Town) -> None:
+    town.engine.script.append(Reply("Steel first. "))
+    times = [e.speech_delta.sampled_unix_ns for e in await town.say() if e.HasField("speech_delta")]
+    assert times == sorted(times)
+    assert times[0] > 0
 
 
 async def test_started_tells_whether_an_adapter_speaks(town: Town) -> None:
@@ -240,6 +271,13 @@ async def test_a_full_queue_refuses_with_the_time_to_come_back(start_town: Start
     hold.set()
     assert spoken(await first) == "Aye."
     assert spoken(await town.say()) == "Aye."
+
+
+async def test_a_full_engine_refuses_with_its_own_time_to_come_back(town: Town) -> None:
+    town.engine.script.append(Reply(error=ResourceExhausted("the engine's queue is full", retry_after_s=2.5)))
+    error = await refused(town)
+    assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert trailers(error)["grpc-retry-pushback-ms"] == "2500"
 
 
 async def test_chatter_is_refused_before_lines_that_a_player_waits_for(start_town: StartTown) -> None:

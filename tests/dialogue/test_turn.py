@@ -42,9 +42,9 @@ async def all_of(outbox: Outbox) -> list[TurnEvent]:
     events: list[TurnEvent] = []
     async with asyncio.timeout(5):
         while not (events and events[-1].last):
-            event = await outbox.get()
-            assert event is not None
-            events.append(event)
+            more = await outbox.take()
+            assert more
+            events += more
         for _ in range(20):
             await asyncio.sleep(0)
     assert len(outbox) == 0

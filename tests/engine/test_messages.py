@@ -35,7 +35,8 @@ from townsfolk.engine.messages import (
     Shutdown,
     Started,
     Stats,
-    Token,
+    Step,
+    StepTokens,
     UnloadAdapter,
     decode,
     encode,
@@ -56,17 +57,19 @@ EXAMPLES: list[Message] = [
     Ready("smollm2", "llama", "f" * 64, "cpu", "bfloat16", 2048, 64, '{"model": "▁\\u2581"}', -1, [2, 0]),
     Failed("INVALID_ARGUMENT", "the model “x” is damaged"),
     Started(7, 100, 64, 0.25),
-    Token(8, 11, 1 << 40, 32, 8),
+    StepTokens(Step(1 << 40, 32, 8, 1_800_000_000_123_456_789), [8, (1 << 63) - 1], [11, 0]),
+    StepTokens(Step(0, 0, 0, 0), [], []),
     Finished(9, "length", 96),
     RequestFailed(10, "NOT_FOUND", "no adapter at /nowhere", "adapter"),
     RequestFailed(11, "INTERNAL", ""),
+    RequestFailed(11, "RESOURCE_EXHAUSTED", "the queue is full", retry_after_s=2.5),
     AdapterLoaded(12, ELF.digest, 16, 1 << 33, True),
     CallFailed(13, "FAILED_PRECONDITION", "in use", "adapter"),
     CallDone(14),
     Stats(),
     Stats(15, steps=1, adapters_per_step={0: 9, 1: 10, 32: 11}, resident_adapters=["a", "b"], busy_s=0.5),
     Batch([]),
-    Batch([Token(1, 2, 3, 4, 5), Started(6, 7, 8, 0.0), Finished(1, "stop", 1), Batch([Cancel(1)])]),
+    Batch([StepTokens(Step(1, 2, 3, 4), [5], [6]), Started(6, 7, 8, 0.0), Finished(1, "stop", 1), Batch([Cancel(1)])]),
 ]
 
 
@@ -93,7 +96,7 @@ def test_a_message_arrives_as_it_was_sent(message: Message) -> None:
 
 def test_every_type_of_message_is_among_the_examples_and_in_the_table() -> None:
     assert {type(message) for message in EXAMPLES} == set(typing.get_args(Message))
-    assert set(MESSAGE_TYPES) == {*typing.get_args(Message), SamplingParams, AdapterRef}
+    assert set(MESSAGE_TYPES) == {*typing.get_args(Message), SamplingParams, AdapterRef, Step}
     assert len(set(MESSAGE_TYPES)) == len(MESSAGE_TYPES)
 
 
@@ -166,6 +169,12 @@ def test_a_malformed_message_inside_a_batch_spoils_it_all() -> None:
     inner = msgpack.ExtType(STRUCT_EXT, msgpack.packb([99, []]))
     with pytest.raises(MalformedMessage, match="unknown message tag 99"):
         decode(struct(TAG_OF[Batch], [[inner]]))
+
+
+def test_tokens_without_their_lines_are_malformed() -> None:
+    step = msgpack.ExtType(STRUCT_EXT, msgpack.packb([TAG_OF[Step], [1, 2, 3, 4]]))
+    with pytest.raises(MalformedMessage, match="2 tokens for 1 lines"):
+        decode(struct(TAG_OF[StepTokens], [step, [1], [2, 3]]))
 
 
 def test_messages_nested_without_end_are_malformed_and_no_crash() -> None:

@@ -15,13 +15,37 @@ import pytest
 
 from tests.engine.embedded.tiny_models import write_model
 from townsfolk.config import EngineSettings
-from townsfolk.engine.messages import AdapterRef, Finished, SamplingParams, Token
+from townsfolk.engine.messages import AdapterRef, SamplingParams, Started, Step
 from townsfolk.engine.process import EngineProcess
-from townsfolk.errors import InvalidArgument, NotFound, TownsfolkError, Unavailable
+from townsfolk.errors import InvalidArgument, NotFound, ResourceExhausted, TownsfolkError, Unavailable
 
 LONG = SamplingParams(temperature=0.0, max_tokens=400)
 SHORT = SamplingParams(temperature=0.0, max_tokens=5)
 PATIENCE_S = 60.0
+SCRIPTED_CHILD = [sys.executable, str(Path(__file__).with_name("scripted_child.py"))]
+
+
+class Heard:
+    """A listener that writes down what it hears; it raises ``error`` at the ``fail_at``-th token, counted from 1."""
+
+    def __init__(self, error: Exception | None = None, fail_at: int = 0) -> None:
+        self.starts: list[Started] = []
+        self.tokens: list[int] = []
+        self.steps: list[Step] = []
+        self.first = asyncio.Event()
+        self._error = error
+        self._fail_at = fail_at
+
+    def started(self, started: Started) -> None:
+        assert not self.tokens
+        self.starts.append(started)
+
+    def sampled(self, token_id: int, step: Step) -> None:
+        self.tokens.append(token_id)
+        self.steps.append(step)
+        self.first.set()
+        if self._error is not None and len(self.tokens) == self._fail_at:
+            raise self._error
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +62,9 @@ async def engine(model: Path) -> AsyncIterator[EngineProcess]:
 
 
 async def tokens_of(engine: EngineProcess, prompt: list[int], sampling: SamplingParams = SHORT) -> list[int]:
-    return [e.token_id async for e in engine.generate(prompt, sampling, []) if isinstance(e, Token)]
+    heard = Heard()
+    await engine.generate(prompt, sampling, [], heard)
+    return heard.tokens
 
 
 async def until_ready(engine: EngineProcess) -> None:
@@ -47,32 +73,78 @@ async def until_ready(engine: EngineProcess) -> None:
             await asyncio.sleep(0.02)
 
 
+@pytest.fixture
+async def scripted() -> AsyncIterator[EngineProcess]:
+    """An engine whose child says what a test wants; see ``scripted_child.py``."""
+    engine = EngineProcess(EngineSettings(), command=SCRIPTED_CHILD)
+    await engine.start()
+    yield engine
+    await engine.stop()
+
+
 async def test_lines_stream_tokens_and_finish_once(engine: EngineProcess) -> None:
-    events = [event async for event in engine.generate([5, 6, 7], SHORT, [])]
-    assert sum(isinstance(e, Token) for e in events) == 5
-    assert sum(isinstance(e, Finished) for e in events) == 1
-    assert isinstance(events[-1], Finished)
+    heard = Heard()
+    finished = await engine.generate([5, 6, 7], SHORT, [], heard)
+    assert (finished.reason, finished.completion_tokens) == ("length", 5)
+    assert len(heard.tokens) == 5
+    assert [started.prompt_tokens for started in heard.starts] == [3]
 
 
-async def test_closing_a_line_cancels_it_in_the_engine(engine: EngineProcess) -> None:
-    line = engine.generate([5, 6, 7], LONG, [])
-    async for event in line:
-        if isinstance(event, Token):
-            break
-    await line.aclose()
+async def test_every_token_tells_when_it_was_sampled(engine: EngineProcess) -> None:
+    heard = Heard()
+    await engine.generate([5, 6, 7], SHORT, [], heard)
+    times = [step.sampled_unix_ns for step in heard.steps]
+    assert times == sorted(times)
+    assert times[0] > 0
+    assert [step.number for step in heard.steps] == sorted({step.number for step in heard.steps})
+
+
+async def test_cancelling_a_line_cancels_it_in_the_engine(engine: EngineProcess) -> None:
+    heard = Heard()
+    line = asyncio.create_task(engine.generate([5, 6, 7], LONG, [], heard))
+    await heard.first.wait()
+    line.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await line
     assert (await engine.stats()).running == 0
+
+
+async def test_a_listener_that_raises_ends_its_own_line_and_no_other(engine: EngineProcess) -> None:
+    broken, whole = Heard(ZeroDivisionError("enough"), fail_at=3), Heard()
+    ended = await asyncio.gather(
+        engine.generate([5, 6, 7], LONG, [], broken),
+        engine.generate([8, 9], SamplingParams(temperature=0.0, max_tokens=20), [], whole),
+        return_exceptions=True,
+    )
+    assert isinstance(ended[0], ZeroDivisionError)
+    assert len(broken.tokens) == 3
+    assert len(whole.tokens) == 20
+    assert (await engine.stats()).running == 0
+
+
+async def test_the_tokens_of_a_step_reach_their_lines_in_order(scripted: EngineProcess) -> None:
+    one, two = Heard(), Heard()
+    await asyncio.gather(scripted.generate([1], SHORT, [], one), scripted.generate([2], SHORT, [], two))
+    assert one.tokens == [11, 12, 13]
+    assert two.tokens == [21, 22, 23]
+    assert one.steps == two.steps == [Step(n, 2, 1, 1000 + n) for n in (1, 2, 3)]
+
+
+async def test_a_refused_line_keeps_the_engines_time_to_come_back(scripted: EngineProcess) -> None:
+    with pytest.raises(ResourceExhausted, match="the queue is full") as raised:
+        await scripted.generate([0], SHORT, [], Heard())
+    assert raised.value.retry_after_s == 2.5
 
 
 async def test_a_killed_engine_ends_its_lines_unavailable_and_comes_back(engine: EngineProcess) -> None:
     before = await tokens_of(engine, [9, 8, 7])
-    line = engine.generate([5, 6, 7], LONG, [])
-    assert await anext(line)
+    heard = Heard()
+    line = asyncio.create_task(engine.generate([5, 6, 7], LONG, [], heard))
+    await heard.first.wait()
     assert engine.pid is not None
     os.kill(engine.pid, signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
     with pytest.raises(Unavailable, match="say it again"):
-        async with asyncio.timeout(PATIENCE_S):
-            async for _ in line:
-                pass
+        await asyncio.wait_for(line, PATIENCE_S)
     await until_ready(engine)
     assert engine.restarts == 1
     assert await tokens_of(engine, [9, 8, 7]) == before
@@ -93,8 +165,7 @@ async def test_a_bad_adapter_fails_its_call_and_its_line_with_the_engines_words(
     with pytest.raises(NotFound, match=r"adapter_config\.json"):
         await engine.load_adapter(missing)
     with pytest.raises(NotFound, match=r"adapter_config\.json"):
-        async for _ in engine.generate([5], SHORT, [], missing):
-            pass
+        await engine.generate([5], SHORT, [], Heard(), missing)
     assert len(await tokens_of(engine, [5])) == 5
 
 
@@ -132,14 +203,18 @@ async def test_no_engine_is_orphaned_when_its_daemon_is_killed(model: Path) -> N
         from townsfolk.engine.messages import SamplingParams
         from townsfolk.engine.process import EngineProcess
 
+        class Listener:
+            def started(self, started):
+                print(engine.pid, flush=True)
+
+            def sampled(self, token_id, step):
+                pass
+
         async def main():
+            global engine
             engine = EngineProcess(EngineSettings(model={str(model)!r}))
             await engine.start()
-            line = engine.generate([5, 6], SamplingParams(temperature=0, max_tokens=400), [])
-            await anext(line)
-            print(engine.pid, flush=True)
-            async for _ in line:
-                pass
+            await engine.generate([5, 6], SamplingParams(temperature=0, max_tokens=400), [], Listener())
             await asyncio.sleep(600)
 
         asyncio.run(main())

@@ -56,12 +56,18 @@ def sampling_overrides(sampling: common_pb2.SamplingParams) -> SamplingOverrides
     return SamplingOverrides(**given, stop=tuple(sampling.stop))
 
 
-def event_message(event: TurnEvent) -> common_pb2.TurnEvent:
-    """One event of a turn."""
-    message = common_pb2.TurnEvent(
-        turn_id=event.turn_id, session_id=event.session_id, persona_id=event.persona_id, sequence=event.sequence
-    )
+def fill_event(message: common_pb2.TurnEvent, event: TurnEvent) -> None:
+    """Write one event of a turn into an empty message."""
+    message.turn_id = event.turn_id
+    message.session_id = event.session_id
+    message.persona_id = event.persona_id
+    message.sequence = event.sequence
     match event.what:
+        case SpeechDelta(text, token_count, sampled_unix_ns):
+            delta = message.speech_delta  # in place, not copied: there is one for every token
+            delta.text = text
+            delta.token_count = token_count
+            delta.sampled_unix_ns = sampled_unix_ns
         case TurnStarted(digest, prompt_tokens, cached_tokens):
             started = common_pb2.Started(
                 adapter_digest=digest,
@@ -70,14 +76,11 @@ def event_message(event: TurnEvent) -> common_pb2.TurnEvent:
                 cached_prompt_tokens=cached_tokens,
             )
             message.started.CopyFrom(started)
-        case SpeechDelta(text, token_count):
-            message.speech_delta.CopyFrom(common_pb2.SpeechDelta(text=text, token_count=token_count))
         case TurnFinished(reason, text, stats):
             finished = common_pb2.Finished(reason=REASONS[reason], text=text, stats=stats_message(stats))
             message.finished.CopyFrom(finished)
         case TurnFailed(error):
             message.error.CopyFrom(error_message(error))
-    return message
 
 
 def stats_message(stats: TurnStats) -> common_pb2.TurnStats:

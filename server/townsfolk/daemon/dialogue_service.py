@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from townsfolk.daemon.admission import Admission
-from townsfolk.daemon.convert import event_message, turn_request
+from townsfolk.daemon.convert import fill_event, turn_request
 from townsfolk.daemon.errors_to_status import as_townsfolk_error
 from townsfolk.dialogue.events import TurnEvent, TurnFailed
 from townsfolk.dialogue.outbox import MAX_WAITING_EVENTS, Outbox
@@ -63,12 +63,15 @@ class DialogueService(DialogueServiceServicer):
         outbox = Outbox(self._max_waiting_events)
         turn = self.start_turn(request, outbox, context.time_remaining())
         try:
-            while (event := await outbox.get()) is not None:
-                if isinstance(event.what, TurnFailed):
-                    raise event.what.error
-                await context.write(SayResponse(event=event_message(event)))
-                if event.last:
-                    return
+            while events := await outbox.take():
+                for event in events:
+                    if isinstance(event.what, TurnFailed):
+                        raise event.what.error
+                    response = SayResponse()
+                    fill_event(response.event, event)
+                    await context.write(response)
+                    if event.last:
+                        return
         finally:
             turn.cancel()  # does nothing to a turn that has ended; else the client is gone
 
@@ -134,10 +137,12 @@ class _Scene:
         """Until the client half-closes and the last turn has ended, or until the client is gone."""
         reader = asyncio.create_task(self._read_commands(), name="converse reader")
         try:
-            while (event := await self.outbox.get()) is not None:
-                await self._context.write(ConverseResponse(event=event_message(event)))
-                if event.last:
-                    self._close_if_over()
+            while events := await self.outbox.take():
+                response = ConverseResponse()
+                for event in events:
+                    fill_event(response.events.add(), event)
+                await self._context.write(response)
+                self._close_if_over()
         finally:
             reader.cancel()
             for turn in list(self._turns.values()):

@@ -43,12 +43,19 @@ class TurnStarted:
     cached_prompt_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SpeechDelta:
-    """More of the line; ``token_count`` tokens stand behind it."""
+    """More of the line; ``token_count`` tokens stand behind it, the latest of them sampled at ``sampled_unix_ns``."""
 
     text: str
     token_count: int
+    sampled_unix_ns: int = 0
+
+    def extend(self, later: SpeechDelta) -> None:
+        """Add what comes right after it."""
+        self.text += later.text
+        self.token_count += later.token_count
+        self.sampled_unix_ns = later.sampled_unix_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +75,10 @@ class TurnFailed:
 
 
 Happening = TurnStarted | SpeechDelta | TurnFinished | TurnFailed
+ENDS = (TurnFinished, TurnFailed)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: there is one for every token, and frozen ones take three times as long to make
 class TurnEvent:
     """One thing that happened in one turn; ``sequence`` counts from 0 without gaps."""
 
@@ -83,4 +91,4 @@ class TurnEvent:
     @property
     def last(self) -> bool:
         """Whether nothing follows in this turn."""
-        return isinstance(self.what, TurnFinished | TurnFailed)
+        return isinstance(self.what, ENDS)

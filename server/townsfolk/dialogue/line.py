@@ -7,16 +7,9 @@ shown, no white space leads or trails, and what was handed out is never taken ba
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from townsfolk.dialogue.events import SpeechDelta
 from townsfolk.dialogue.tokenizer import StreamingDecoder, TextTokenizer
-
-
-class Delta(NamedTuple):
-    """A piece of the line; ``token_count`` tokens were sampled for it."""
-
-    text: str
-    token_count: int
 
 
 class SpokenLine:
@@ -37,6 +30,7 @@ class SpokenLine:
         self._stops = [stop for stop in stops if stop]
         self._waiting = ""  # decoded, but perhaps the beginning of a stop string or the end of the line
         self._waiting_tokens = 0
+        self._sampled_unix_ns = 0
         self._given: list[str] = []
         self._ids: list[int] = []
         self._torn = False
@@ -59,13 +53,16 @@ class SpokenLine:
             return ()
         return tuple(self._ids)
 
-    def push(self, token_id: int) -> Delta | None:
+    def push(self, token_id: int, sampled_unix_ns: int = 0) -> SpeechDelta | None:
         """Take a token; returns what can be handed out now. Nothing may follow once ``finished_by_stop`` is set."""
         self._ids.append(token_id)
         self._waiting_tokens += 1
+        self._sampled_unix_ns = sampled_unix_ns
         self._waiting += self._decoder.push(token_id)
         if not self._given:
             self._waiting = self._waiting.lstrip()
+        if not self._stops:
+            return self._give(len(self._waiting))
         end = self._first_stop()
         if end is not None:
             self.finished_by_stop = True
@@ -73,7 +70,7 @@ class SpokenLine:
             return self._give(end)
         return self._give(len(self._waiting) - self._possible_stop())
 
-    def finish(self) -> Delta | None:
+    def finish(self) -> SpeechDelta | None:
         """The line has ended by itself: what was held back is text after all.
 
         A character whose last bytes never came is left out rather than shown as a replacement mark.
@@ -98,11 +95,11 @@ class SpokenLine:
                     break
         return longest
 
-    def _give(self, length: int) -> Delta | None:
+    def _give(self, length: int) -> SpeechDelta | None:
         text = self._waiting[:length].rstrip()
         if not text:
             return None
-        delta = Delta(text, self._waiting_tokens)
+        delta = SpeechDelta(text, self._waiting_tokens, self._sampled_unix_ns)
         self._waiting = self._waiting[len(text) :]
         self._waiting_tokens = 0
         self._given.append(text)

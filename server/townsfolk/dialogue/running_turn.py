@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from townsfolk.dialogue.events import Happening, TurnEvent
+from townsfolk.dialogue.events import Happening, SpeechDelta, TurnEvent
 from townsfolk.dialogue.line import SpokenLine
 from townsfolk.dialogue.outbox import Outbox
 from townsfolk.dialogue.session import Session
@@ -26,17 +26,22 @@ class Turn:
     text: str = ""
     situation: str = ""
     line: SpokenLine | None = None
-    spoken: str = ""
     adapter_digest: str = ""
     ended: bool = False
     cancelled: bool = False
     task: asyncio.Task[None] | None = None
     _begun: bool = False
     _sequence: int = 0
+    _spoken: list[str] = field(default_factory=list)
 
     @property
     def session_id(self) -> str:
         return self.session.id if self.session else ""
+
+    @property
+    def spoken(self) -> str:
+        """What the player was given to hear so far."""
+        return "".join(self._spoken)
 
     def cancel(self) -> bool:
         """End the turn within one step of the engine. Returns false if it has ended, or is being cancelled already."""
@@ -55,5 +60,10 @@ class Turn:
 
     def emit(self, what: Happening) -> None:
         """Send an event. Raises ``ResourceExhausted`` if the reader is too far behind."""
-        self.outbox.put(TurnEvent(self.id, self.session_id, self.persona_id, self._sequence, what))
-        self._sequence += 1
+        if self.outbox.put(TurnEvent(self.id, self.session_id, self.persona_id, self._sequence, what)):
+            self._sequence += 1
+
+    def say(self, delta: SpeechDelta) -> None:
+        """Send more of the line. Raises as ``emit`` does, and then it was not said."""
+        self.emit(delta)
+        self._spoken.append(delta.text)

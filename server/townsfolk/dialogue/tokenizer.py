@@ -80,14 +80,19 @@ class StreamingDecoder:
 
     def __init__(self, tokenizer: TextTokenizer) -> None:
         self._tokenizer = tokenizer
-        self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._rest = b""  # the beginning of a character
 
     def push(self, token_id: int) -> str:
-        return self._utf8.decode(self._tokenizer.token_bytes(token_id))
+        data = self._rest + self._tokenizer.token_bytes(token_id)
+        text, used = codecs.utf_8_decode(data, "replace", False)
+        self._rest = data[used:]
+        return text
 
     def flush(self) -> str:
         """What is left at the end: U+FFFD if the last character never became whole, else nothing."""
-        return self._utf8.decode(b"", final=True)
+        text, _ = codecs.utf_8_decode(self._rest, "replace", True)
+        self._rest = b""
+        return text
 
 
 def _is_control(added_token: str) -> bool:

@@ -1,8 +1,9 @@
 """One turn from request to events, and all turns that run.
 
-Every turn is a task of its own that writes into an ``Outbox``. Cancel, deadline, disconnect, slow reader and engine
-crash all surface as an exception in that task, so there is one place that frees the engine's line, remembers what was
-said and sends the last event, exactly once.
+Every turn is a task of its own, but sleeps while its line is spoken: a token goes from the engine's pipe through a
+``_Listener`` into the ``Outbox`` in one call. Cancel, deadline, disconnect, slow reader and engine crash all surface as
+an exception in the task, so there is one place that frees the engine's line, remembers what was said and sends the last
+event, exactly once.
 """
 
 from __future__ import annotations
@@ -11,19 +12,18 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from townsfolk.dialogue.events import (
     FinishReason,
     Happening,
-    SpeechDelta,
     TurnEvent,
     TurnFailed,
     TurnFinished,
     TurnStarted,
 )
-from townsfolk.dialogue.line import Delta, SpokenLine
+from townsfolk.dialogue.line import SpokenLine
 from townsfolk.dialogue.outbox import Outbox
 from townsfolk.dialogue.prompt import Exchange, PromptBuilder
 from townsfolk.dialogue.request import (
@@ -38,7 +38,7 @@ from townsfolk.dialogue.session import PastTurn, SessionStore, check_id
 from townsfolk.dialogue.tokenizer import TextTokenizer
 from townsfolk.dialogue.turn_registry import TurnRegistry
 from townsfolk.engine.interface import Engine
-from townsfolk.engine.messages import AdapterRef, Finished, Ready, SamplingParams, Started, Token
+from townsfolk.engine.messages import AdapterRef, Ready, SamplingParams, Started, Step
 from townsfolk.errors import DeadlineExceeded, InternalError, InvalidArgument, TownsfolkError, Unavailable
 from townsfolk.personas.library import PersonaLibrary
 
@@ -55,6 +55,40 @@ class _Plan:
     sampling: SamplingParams
     stops: list[str]
     adapter: AdapterRef | None
+
+
+class _StopSpoken(Exception):
+    """The line has come to a stop string."""
+
+
+class _Listener:
+    """Makes a turn's events of what the engine tells about its line."""
+
+    def __init__(self, turn: Turn, line: SpokenLine, adapter: AdapterRef | None) -> None:
+        self._turn = turn
+        self._line = line
+        self._digest = adapter.digest if adapter else ""
+
+    def started(self, started: Started) -> None:
+        """See ``LineListener``."""
+        self._turn.meter.admitted(started)
+        self._turn.adapter_digest = self._digest
+        self._turn.emit(TurnStarted(self._digest, started.prompt_tokens, started.cached_tokens))
+
+    def sampled(self, token_id: int, step: Step) -> None:
+        """See ``LineListener``. Raises ``_StopSpoken`` at a stop string, and what a full outbox raises."""
+        self._turn.meter.sampled(step)
+        delta = self._line.push(token_id, step.sampled_unix_ns)
+        if delta is not None:
+            self._turn.say(delta)
+        if self._line.finished_by_stop:
+            raise _StopSpoken
+
+    def finish(self) -> None:
+        """The engine made the line to its end: say what was held back."""
+        delta = self._line.finish()
+        if delta is not None:
+            self._turn.say(delta)
 
 
 class TurnRunner:
@@ -121,10 +155,11 @@ class TurnRunner:
         outbox = Outbox()
         turn = self.start(request, outbox, call_deadline_s=call_deadline_s)
         try:
-            while (event := await outbox.get()) is not None:
-                yield event
-                if event.last:
-                    return
+            while events := await outbox.take():
+                for event in events:
+                    yield event
+                    if event.last:
+                        return
         finally:
             turn.cancel()
 
@@ -204,39 +239,26 @@ class TurnRunner:
     async def _generate(self, turn: Turn, line: SpokenLine, plan: _Plan, priority: int) -> FinishReason:
         stop_ids = self.prepare().stop_ids
         turn.meter.asked()
-        events = self._engine.generate(plan.prompt, plan.sampling, stop_ids, plan.adapter, priority)
-        async with aclosing(events):  # closing it is what frees the engine's line
-            async for event in events:
-                match event:
-                    case Started():
-                        turn.meter.admitted(event)
-                        turn.adapter_digest = plan.adapter.digest if plan.adapter else ""
-                        turn.emit(TurnStarted(turn.adapter_digest, event.prompt_tokens, event.cached_tokens))
-                    case Token():
-                        turn.meter.sampled(event)
-                        self._say(turn, line.push(event.token_id))
-                        if line.finished_by_stop:
-                            return FinishReason.STOP
-                    case Finished(reason=reason):
-                        if reason == "cancelled":  # the engine gave the line up by itself, while it was stopped
-                            raise Unavailable("the engine stopped before the line was spoken")
-                        self._say(turn, line.finish())
-                        return FinishReason(reason)
-        raise InternalError("the engine ended a line without saying why")
-
-    @staticmethod
-    def _say(turn: Turn, delta: Delta | None) -> None:
-        if delta is not None:
-            turn.emit(SpeechDelta(delta.text, delta.token_count))
-            turn.spoken += delta.text
+        listener = _Listener(turn, line, plan.adapter)
+        try:
+            finished = await self._engine.generate(
+                plan.prompt, plan.sampling, stop_ids, listener, plan.adapter, priority
+            )
+        except _StopSpoken:
+            return FinishReason.STOP
+        if finished.reason == "cancelled":  # the engine gave the line up by itself, while it was stopped
+            raise Unavailable("the engine stopped before the line was spoken")
+        listener.finish()
+        return FinishReason(finished.reason)
 
     @staticmethod
     def _remember(turn: Turn) -> None:
         """Put what was said into the history, while the next turn of this persona still waits for it."""
-        if turn.session is None or turn.line is None or not turn.spoken:
+        spoken = turn.spoken
+        if turn.session is None or turn.line is None or not spoken:
             return
-        ids = turn.line.reply_ids if turn.spoken == turn.line.text else ()
-        exchange = Exchange(turn.situation, turn.text, turn.spoken, ids)
+        ids = turn.line.reply_ids if spoken == turn.line.text else ()
+        exchange = Exchange(turn.situation, turn.text, spoken, ids)
         turn.session.remember(PastTurn(turn.id, turn.persona_id, exchange, turn.line.complete))
 
 

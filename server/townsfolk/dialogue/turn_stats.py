@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from townsfolk.dialogue.events import TurnStats
-from townsfolk.engine.messages import Started, Token
+from townsfolk.engine.messages import Started, Step
 
 
 class TurnMeter:
@@ -36,8 +36,8 @@ class TurnMeter:
         self._prompt_tokens = started.prompt_tokens
         self._cached_tokens = started.cached_tokens
 
-    def sampled(self, token: Token) -> None:
-        """A token came."""
+    def sampled(self, step: Step) -> None:
+        """A token came, made by ``step``."""
         self._last_token = time.monotonic()
         self._tokens += 1
         if self._first_token is None:
@@ -45,11 +45,14 @@ class TurnMeter:
             self._first_token = self._last_token
             return
         if self._first_step is None:
-            self._first_step = token.step
-        self._last_step = token.step
-        self._max_rows = max(self._max_rows, token.rows)
-        self._max_adapters = max(self._max_adapters, token.adapters)
-        self._shared_steps += token.adapters > 1
+            self._first_step = step.number
+        self._last_step = step.number
+        if step.rows > self._max_rows:  # not max(): a call for every token
+            self._max_rows = step.rows
+        if step.adapters > self._max_adapters:
+            self._max_adapters = step.adapters
+        if step.adapters > 1:
+            self._shared_steps += 1
 
     def stats(self) -> TurnStats:
         """The figures up to now."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from townsfolk.engine.messages import (
@@ -13,10 +12,24 @@ from townsfolk.engine.messages import (
     SamplingParams,
     Started,
     Stats,
-    Token,
+    Step,
 )
 
-LineEvent = Started | Token | Finished
+
+class LineListener(Protocol):
+    """Hears a line while it is being made.
+
+    Called in the event loop, where the engine's messages are read: once for every line and step, so both are plain
+    functions that do not wait for anything. What they raise ends the line and comes out of ``Engine.generate``.
+    """
+
+    def started(self, started: Started) -> None:
+        """The line was admitted. Called once, before the first token."""
+        ...
+
+    def sampled(self, token_id: int, step: Step) -> None:
+        """The line's next token."""
+        ...
 
 
 class Engine(Protocol):
@@ -43,15 +56,16 @@ class Engine(Protocol):
         """Stop and free everything. Lines still in flight end with ``Unavailable``."""
         ...
 
-    def generate(
+    async def generate(
         self,
         prompt: list[int],
         sampling: SamplingParams,
         stop_ids: list[int],
+        listener: LineListener,
         adapter: AdapterRef | None = None,
         priority: int = 0,
-    ) -> AsyncGenerator[LineEvent, None]:
-        """One line: ``Started`` once, ``Token`` for each token, ``Finished`` last. Closing the generator cancels it.
+    ) -> Finished:
+        """One line, into ``listener``. Cancelling the call cancels the line; nothing is heard once it has returned.
 
         Raises ``InvalidArgument`` or ``FailedPrecondition`` for what is wrong with the request or its adapter,
         ``ResourceExhausted`` when the queue is full, ``Unavailable`` when the engine is down or dies.

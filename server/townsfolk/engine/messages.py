@@ -11,7 +11,7 @@ import dataclasses
 import struct
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 
@@ -129,15 +129,46 @@ class Started:
     queue_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One sampled token and the step that made it: how many rows decoded in it, with how many different adapters."""
+class Token(NamedTuple):
+    """One sampled token and the step that made it: how many rows decoded in it, with how many different adapters.
+
+    This is how the engine tells its worker; what travels is ``StepTokens``.
+    """
 
     request_id: int
     token_id: int
     step: int
     rows: int
     adapters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step that sampled: how many rows decoded in it, with how many different adapters, and when it ended.
+
+    ``number`` counts from the engine's start, ``sampled_unix_ns`` in nanoseconds since 1970.
+    """
+
+    number: int
+    rows: int
+    adapters: int
+    sampled_unix_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepTokens:
+    """Tokens of one step: ``token_ids[i]`` is of line ``request_ids[i]``.
+
+    Flat lists, because packing and unpacking a message for every token costs more than all the rest of its way.
+    """
+
+    step: Step
+    request_ids: list[int]
+    token_ids: list[int]
+
+    def __post_init__(self) -> None:
+        if len(self.request_ids) != len(self.token_ids):
+            raise ValueError(f"{len(self.token_ids)} tokens for {len(self.request_ids)} lines")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +182,18 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class RequestFailed:
-    """The line could not be made; nothing follows for this id."""
+    """The line could not be made; nothing follows for this id. ``retry_after_s`` as in ``TownsfolkError``."""
 
     request_id: int
     status: str
     message: str
     field: str = ""
+    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """All that one step has to say, in one message, so that a step costs one system call and not one a row."""
+    """All that one step has to say, in order and in one message, so that a step costs one system call."""
 
     items: list[Any]
 
@@ -221,7 +253,7 @@ Message = (
     | Ready
     | Failed
     | Started
-    | Token
+    | StepTokens
     | Finished
     | RequestFailed
     | Batch
@@ -242,7 +274,7 @@ MESSAGE_TYPES: tuple[type[Any], ...] = (
     Ready,
     Failed,
     Started,
-    Token,
+    StepTokens,
     Finished,
     RequestFailed,
     Batch,
@@ -252,6 +284,7 @@ MESSAGE_TYPES: tuple[type[Any], ...] = (
     Stats,
     SamplingParams,
     AdapterRef,
+    Step,
 )
 TAG_OF = {cls: tag for tag, cls in enumerate(MESSAGE_TYPES)}
 FIELDS_OF = {cls: tuple(f.name for f in dataclasses.fields(cls)) for cls in MESSAGE_TYPES}

@@ -12,11 +12,11 @@ import itertools
 import logging
 import os
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from townsfolk.config import EngineSettings
-from townsfolk.engine.interface import LineEvent
+from townsfolk.engine.interface import LineListener
 from townsfolk.engine.messages import (
     LENGTH_PREFIX,
     MAX_MESSAGE_BYTES,
@@ -39,7 +39,8 @@ from townsfolk.engine.messages import (
     Shutdown,
     Started,
     Stats,
-    Token,
+    Step,
+    StepTokens,
     UnloadAdapter,
     decode,
     encode,
@@ -55,6 +56,43 @@ HEALTHY_AFTER_S = 60.0  # a child that lived this long starts the backoff anew
 # both ways are in docs/performance.md.
 SHARED_CORES_ENVIRONMENT = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
 CREATE_NO_WINDOW = 0x0800_0000  # Windows: no console window, and no Ctrl-C from the daemon's
+
+
+class _Line:
+    """A line in flight: who hears it, and how it ends."""
+
+    def __init__(self, listener: LineListener) -> None:
+        self._listener = listener
+        self.end: asyncio.Future[Finished] = asyncio.get_running_loop().create_future()
+        self.in_engine = True
+
+    def started(self, started: Started) -> None:
+        """The engine took the line up."""
+        if not self.end.done():
+            try:
+                self._listener.started(started)
+            except Exception as error:  # its own line's end, and nobody else's
+                self.end.set_exception(error)
+
+    def sampled(self, token_id: int, step: Step) -> None:
+        """The engine made a token."""
+        if not self.end.done():
+            try:
+                self._listener.sampled(token_id, step)
+            except Exception as error:
+                self.end.set_exception(error)
+
+    def finish(self, finished: Finished) -> None:
+        """The engine has made the line."""
+        self.in_engine = False
+        if not self.end.done():
+            self.end.set_result(finished)
+
+    def fail(self, error: TownsfolkError) -> None:
+        """The engine does not make the line."""
+        self.in_engine = False
+        if not self.end.done():
+            self.end.set_exception(error)
 
 
 class EngineProcess:
@@ -75,7 +113,7 @@ class EngineProcess:
         self._ready = False
         self._stopping = False
         self._supervisor: asyncio.Task[None] | None = None
-        self._lines: dict[int, asyncio.Queue[LineEvent | TownsfolkError]] = {}
+        self._lines: dict[int, _Line] = {}
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._ids = itertools.count(1)
         self.restarts = 0
@@ -126,26 +164,19 @@ class EngineProcess:
         prompt: list[int],
         sampling: SamplingParams,
         stop_ids: list[int],
+        listener: LineListener,
         adapter: AdapterRef | None = None,
         priority: int = 0,
-    ) -> AsyncGenerator[LineEvent, None]:
+    ) -> Finished:
         self._require_ready()
         line_id = next(self._ids)
-        events: asyncio.Queue[LineEvent | TownsfolkError] = asyncio.Queue()  # bounded by max_tokens
-        self._lines[line_id] = events
-        ended = False
+        line = self._lines[line_id] = _Line(listener)
         try:
             await self._send(Generate(line_id, prompt, sampling, stop_ids, adapter, priority))
-            while not ended:
-                event = await events.get()
-                if isinstance(event, TownsfolkError):
-                    ended = True
-                    raise event
-                ended = isinstance(event, Finished)
-                yield event
+            return await line.end
         finally:
-            self._lines.pop(line_id, None)
-            if not ended and self._ready:
+            del self._lines[line_id]
+            if line.in_engine and self._ready:
                 self._post(Cancel(line_id))
 
     async def load_adapter(self, adapter: AdapterRef) -> AdapterLoaded:
@@ -241,12 +272,19 @@ class EngineProcess:
 
     def _hand_out(self, message: Message) -> None:
         match message:
-            case Token(line_id) | Started(line_id) | Finished(line_id):
-                if (events := self._lines.get(line_id)) is not None:
-                    events.put_nowait(message)
-            case RequestFailed(line_id, status, text, field):
-                if (events := self._lines.get(line_id)) is not None:
-                    events.put_nowait(from_status(status, text, field=field))
+            case StepTokens(step, line_ids, token_ids):
+                for line_id, token_id in zip(line_ids, token_ids, strict=True):
+                    if (line := self._lines.get(line_id)) is not None:
+                        line.sampled(token_id, step)
+            case Started(line_id):
+                if (line := self._lines.get(line_id)) is not None:
+                    line.started(message)
+            case Finished(line_id):
+                if (line := self._lines.get(line_id)) is not None:
+                    line.finish(message)
+            case RequestFailed(line_id, status, text, field, retry_after_s):
+                if (line := self._lines.get(line_id)) is not None:
+                    line.fail(from_status(status, text, field=field, retry_after_s=retry_after_s))
             case AdapterLoaded(call_id) | CallDone(call_id) | Stats(call_id):
                 if (future := self._calls.get(call_id)) is not None and not future.done():
                     future.set_result(message)
@@ -255,8 +293,8 @@ class EngineProcess:
                     future.set_exception(from_status(status, text, field=field))
 
     def _fail_everything(self, error: TownsfolkError) -> None:
-        for events in self._lines.values():
-            events.put_nowait(error)
+        for line in self._lines.values():
+            line.fail(error)
         for future in self._calls.values():
             if not future.done():
                 future.set_exception(error)

@@ -12,6 +12,9 @@ import queue
 import signal
 import sys
 import threading
+import time
+from collections.abc import Iterable
+from itertools import groupby
 from typing import Any, BinaryIO
 
 from townsfolk.config import EngineSettings
@@ -27,6 +30,9 @@ from townsfolk.engine.messages import (
     MalformedMessage,
     Message,
     Shutdown,
+    Step,
+    StepTokens,
+    Token,
     UnloadAdapter,
     decode,
     encode,
@@ -80,9 +86,22 @@ def _serve(engine: Any, inbox: queue.SimpleQueue[Any], outgoing: BinaryIO) -> No
                 return
             _handle(engine, message)
         stepped = engine.runnable and engine.step()
-        events = engine.take_events()
-        if events:
-            _write(outgoing, events[0] if len(events) == 1 else Batch(events))
+        messages = fold(engine.take_events(), time.time_ns())
+        if messages:
+            _write(outgoing, messages[0] if len(messages) == 1 else Batch(messages))
+
+
+def fold(events: Iterable[Any], sampled_unix_ns: int) -> list[Any]:
+    """What one step has to say, as it travels: tokens in a row as one ``StepTokens``, all else as it is, in order."""
+    messages: list[Any] = []
+    for kind, run in groupby(events, type):
+        if kind is not Token:
+            messages.extend(run)
+            continue
+        tokens: list[Token] = list(run)
+        step = Step(tokens[0].step, tokens[0].rows, tokens[0].adapters, sampled_unix_ns)
+        messages.append(StepTokens(step, [t.request_id for t in tokens], [t.token_id for t in tokens]))
+    return messages
 
 
 def _take(inbox: queue.SimpleQueue[Any], wait: bool) -> list[Any]:
