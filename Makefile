@@ -7,11 +7,14 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 TORCH := $(shell sed -n 's/^torch==.*/&/p' constraints.txt)
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 PERSONAS := $(patsubst personas/%/persona.toml,%,$(wildcard personas/*/persona.toml))
-INSTALLED_FROM := pyproject.toml constraints.txt hatch_build.py proto/generate.py $(wildcard proto/townsfolk/v1/*.proto)
+CPP := $(wildcard server/kernel/*.h server/kernel/*.cpp server/kernel/*.inl)
+BENCHMARKS := town first-token scale overhead
+INSTALLED_FROM := pyproject.toml constraints.txt hatch_build.py proto/generate.py \
+	$(wildcard proto/townsfolk/v1/*.proto server/kernel/*)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-slow test-gpu lint format proto train model clean distclean
+.PHONY: help demo test test-slow test-gpu lint format proto kernel train bench bench-peers model clean distclean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do \
@@ -35,17 +38,28 @@ lint: $(VENV)/.installed-dev ## Check style, types and the API definition
 	$(BIN)/mypy
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code
+	$(BIN)/clang-format --dry-run -Werror $(CPP)
 
 format: $(VENV)/.installed-dev ## Bring the Python code and the API definition into their one format
 	$(BIN)/ruff check --fix-only --select I
 	$(BIN)/ruff format
 	$(BIN)/buf format -w
+	$(BIN)/clang-format -i $(CPP)
 
 proto: $(VENV)/.installed-dev ## Generate the Python stubs of the API again
 	$(BIN)/python proto/generate.py
 
+kernel: $(VENV)/.installed-dev ## Compile the CPU kernel again
+	$(BIN)/python server/kernel/build.py
+
 train: $(VENV)/.installed-dev model ## Train the adapters of all personas that are not up to date
 	for persona in $(PERSONAS); do $(BIN)/townsfolk train $$persona || exit; done
+
+bench: $(VENV)/.installed-dev model ## Measure this machine, into bench/results (keep it idle; half an hour or so)
+	for benchmark in $(BENCHMARKS); do $(BIN)/townsfolk bench $$benchmark --out bench/results || exit; done
+
+bench-peers: $(VENV)/.installed-dev model ## Measure Townsfolk beside llama.cpp, PEFT and vLLM (installs them; an hour)
+	$(BIN)/python bench/peers/run.py
 
 model: $(VENV)/.installed ## Pull the default model into your cache
 	@$(BIN)/townsfolk models pull

@@ -28,7 +28,9 @@ class EngineSettings(_Settings):
         None, description="GGUF file or Hugging Face folder; `serve` fills in the model of `models pull`"
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
-    dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 where the hardware has it")
+    dtype: Literal["auto", "int8", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="auto: int8 on a CPU with a kernel for it, else bf16 where the hardware has it"
+    )
     threads: int = Field(0, ge=0, le=1024, description="CPU threads; 0: one per physical core")
     share_cores: bool = Field(False, description="let waiting threads sleep: slower alone, faster beside a busy game")
     max_running: int = Field(32, ge=1, le=1024, description="lines decoded together")

@@ -28,6 +28,12 @@ COMMANDS = [
     ("models",),
     ("models", "list"),
     ("models", "pull"),
+    ("bench",),
+    ("bench", "town"),
+    ("bench", "overhead"),
+    ("bench", "first-token"),
+    ("bench", "scale"),
+    ("bench", "gpu"),
 ]
 
 

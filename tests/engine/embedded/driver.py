@@ -15,7 +15,6 @@ from townsfolk.engine.adapter_files import adapter_digest
 from townsfolk.engine.embedded.checkpoint import open_checkpoint
 from townsfolk.engine.embedded.decoder import PromptChunk, Step
 from townsfolk.engine.embedded.engine import EmbeddedEngine
-from townsfolk.engine.embedded.peft_adapter import read_adapter
 from townsfolk.engine.messages import AdapterRef, Finished, Generate, RequestFailed, Started, Token
 
 PATIENCE_S = 120.0  # how long a test may wait for the adapter reader before it is called stuck
@@ -100,25 +99,27 @@ def collect(engine: EmbeddedEngine, lines: dict[int, Line]) -> list[Any]:
 
 
 @torch.inference_mode()
-def prompt_logits(engine: EmbeddedEngine, prompt: list[int], adapter: AdapterRef | None) -> torch.Tensor:
-    """Logits fp32 ``[len(prompt), vocab]`` of every position of a prompt, in one pass of an idle engine."""
+def prompt_logits(
+    engine: EmbeddedEngine, prompt: list[int], adapter: AdapterRef | None, position: int = 0
+) -> torch.Tensor:
+    """Logits fp32 ``[len(prompt), vocab]`` of every position of a prompt, in one pass of an idle engine.
+
+    ``position``: of its first token; what stands before it must have been read by the call before.
+    """
     slot = None
     if adapter is not None:
-        weights = read_adapter(
-            Path(adapter.path), adapter.digest, engine.spec, engine.fingerprint, engine.dtype, engine.settings.max_rank
-        )
-        slot = engine.pool.insert(weights)
+        slot = engine.pool.find(adapter.digest) or engine.pool.insert(engine._read_and_prepare(adapter))
         assert slot is not None
     count = len(prompt)
     everything = torch.arange(count)
     step = Step(
         tokens=torch.tensor(prompt),
-        positions=everything,
+        positions=position + everything,
         rows=torch.zeros(count, dtype=torch.int64),
         decode_count=0,
         decode_slots=[],
         decode_scales=[],
-        chunks=[PromptChunk(0, 0, count, 0, slot, adapter.scale if adapter else 0.0)],
+        chunks=[PromptChunk(0, 0, count, position, slot, adapter.scale if adapter else 0.0)],
         row_count=0,
         longest=1,
         sampled=everything,

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from townsfolk.engine.embedded.adapter_pool import COLUMN_GRANULE, GROUPS, AdapterPool, HostAdapters, Slot
+from townsfolk.engine.embedded.adapter_pool import COLUMN_GRANULE, AdapterPool, HostAdapters, Slot
+from townsfolk.engine.embedded.column_adapters import GROUPS, ColumnAdapters
 from townsfolk.engine.embedded.peft_adapter import PROJECTIONS, AdapterWeights, LoraPair
 from townsfolk.engine.embedded.spec import ModelSpec
 
@@ -30,7 +31,7 @@ CPU = torch.device("cpu")
 
 
 def make_pool(columns: int = 64, max_slots: int = 8) -> AdapterPool:
-    return AdapterPool(SPEC, columns, max_slots, torch.float32, CPU)
+    return AdapterPool(columns, max_slots, ColumnAdapters(SPEC, columns, torch.float32, CPU))
 
 
 def make_adapter(
@@ -62,7 +63,8 @@ def insert(pool: AdapterPool, weights: AdapterWeights) -> Slot:
 
 def check_contents(pool: AdapterPool, slot: Slot, weights: AdapterWeights) -> None:
     """The slot's columns hold the adapter, and zeros wherever it has nothing to say."""
-    for layer, groups in enumerate(pool.layers):
+    assert isinstance(pool.storage, ColumnAdapters)
+    for layer, groups in enumerate(pool.storage.layers):
         for group, projections in GROUPS.items():
             a = groups[group].a.view(pool.columns, len(projections), -1)
             for p, projection in enumerate(projections):

@@ -72,9 +72,13 @@ def tiny_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def write_model(family: str, folder: Path, seed: int = 0) -> Path:
-    """A random model of ``family`` as ``save_pretrained`` writes it, with weights large enough to have opinions."""
+def write_model(family: str, folder: Path, seed: int = 0, **changes: Any) -> Path:
+    """A random model of ``family`` as ``save_pretrained`` writes it, with weights large enough to have opinions.
+
+    ``changes``: entries of its config that shall differ.
+    """
     model_class, config = FAMILIES[family]
+    config = type(config)(**{**config.to_dict(), **changes})
     torch.manual_seed(seed)
     model = model_class(config)
     with torch.no_grad():

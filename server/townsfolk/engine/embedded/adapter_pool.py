@@ -1,32 +1,19 @@
-"""Where adapters live while they speak: rank columns on the device, whole adapters in host memory.
+"""Where adapters live while they speak: slots on the device, whole adapters in host memory.
 
 All resident adapters lie side by side along one *column* axis: an adapter of rank r owns r neighbouring columns of
-every projection (rounded up to ``COLUMN_GRANULE``), so that ranks may differ freely. For a batch of rows X,
-``T = X·Aᵀ`` gives every row its product with every column; multiplying T with a row-by-column ownership mask keeps
-a row's own columns, exactly zero for base rows; ``Y += T·B``. Two GEMMs, however many adapters take part. The idea of
-serving different adapters in one batch is that of Punica (Chen et al. 2023, arXiv:2310.18547) and S-LoRA (Sheng et
-al. 2023, arXiv:2311.03285); there is no gather of weights per row here, so it runs at GEMM speed on a CPU too.
+every projection (rounded up to ``COLUMN_GRANULE``), so that ranks may differ freely. The pool hands out columns; what
+is kept in them is the business of an ``AdapterStorage``.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-
-import torch
+from typing import Any, Protocol
 
 from townsfolk.engine.embedded.peft_adapter import AdapterWeights
-from townsfolk.engine.embedded.spec import ModelSpec
 
 COLUMN_GRANULE = 8  # columns per allocation unit: keeps GEMM sizes friendly and fragmentation low
-
-# Projections that read the same input are adapted together: (group, projections in the order of the fused weight).
-GROUPS: dict[str, tuple[str, ...]] = {
-    "qkv": ("q_proj", "k_proj", "v_proj"),
-    "o": ("o_proj",),
-    "gate_up": ("gate_proj", "up_proj"),
-    "down": ("down_proj",),
-}
 
 
 @dataclass(slots=True)
@@ -43,46 +30,51 @@ class Slot:
         return self.start + self.width
 
 
-@dataclass(frozen=True, slots=True)
-class GroupWeights:
-    """LoRA weights of one fused projection in one layer.
+class HostAdapter(Protocol):
+    """An adapter in host memory, in the form that a storage takes."""
 
-    ``a``: ``[columns · P, in]``, row ``c·P + p`` is column c of projection p. ``b``: P tensors ``[columns, out_p]``.
-    """
+    @property
+    def digest(self) -> str: ...
 
-    a: torch.Tensor
-    b: tuple[torch.Tensor, ...]
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def bytes(self) -> int: ...
+
+
+class AdapterStorage(Protocol):
+    """Where the weights of resident adapters are, for the decoder that reads them."""
+
+    def prepare(self, weights: AdapterWeights) -> HostAdapter:
+        """Bring an adapter into the form that ``write`` takes; called on the reader thread."""
+        ...
+
+    def write(self, slot: Slot, adapter: Any) -> None:
+        """Make a prepared adapter readable in its slot."""
+        ...
+
+    def clear(self, slot: Slot) -> None:
+        """Forget what the slot held."""
+        ...
 
 
 class AdapterPool:
     """Device tier: a fixed number of columns and slots, least recently used out first, pinned ones never.
 
     Args:
-        spec: of the base model.
         columns: sum of ranks that can be resident together (rounded up to ``COLUMN_GRANULE``).
         max_slots: adapters that can be resident together.
+        storage: keeps their weights.
     """
 
-    def __init__(self, spec: ModelSpec, columns: int, max_slots: int, dtype: torch.dtype, device: torch.device) -> None:
-        self.columns = _round_up(columns)
+    def __init__(self, columns: int, max_slots: int, storage: AdapterStorage) -> None:
+        self.columns = round_up(columns)
         self.max_slots = max_slots
+        self.storage = storage
         self._slots: OrderedDict[str, Slot] = OrderedDict()  # least recently used first
         self.loads = 0
         self.evictions = 0
-        self.layers: list[dict[str, GroupWeights]] = [
-            {group: self._allocate_group(spec, projections, dtype, device) for group, projections in GROUPS.items()}
-            for _ in range(spec.num_layers)
-        ]
-
-    def _allocate_group(
-        self, spec: ModelSpec, projections: tuple[str, ...], dtype: torch.dtype, device: torch.device
-    ) -> GroupWeights:
-        in_features = spec.projection_shape(projections[0])[1]
-        a = torch.zeros(self.columns * len(projections), in_features, dtype=dtype, device=device)
-        b = tuple(
-            torch.zeros(self.columns, spec.projection_shape(p)[0], dtype=dtype, device=device) for p in projections
-        )
-        return GroupWeights(a, b)
 
     @property
     def resident(self) -> list[str]:
@@ -112,13 +104,13 @@ class AdapterPool:
 
     def can_hold(self, rank: int) -> bool:
         """Whether an adapter of this rank would fit into an empty pool."""
-        return _round_up(rank) <= self.columns
+        return round_up(rank) <= self.columns
 
-    def insert(self, weights: AdapterWeights) -> Slot | None:
+    def insert(self, adapter: HostAdapter) -> Slot | None:
         """Make an adapter resident, evicting unpinned ones as needed; ``None`` while pinned ones leave no room."""
-        if (slot := self._slots.get(weights.digest)) is not None:
+        if (slot := self._slots.get(adapter.digest)) is not None:
             return slot
-        width = _round_up(weights.rank)
+        width = round_up(adapter.rank)
         victims = [s for s in self._slots.values() if s.pins == 0]
         start = self._find_gap(width, gone=[])
         evicted: list[Slot] = []
@@ -129,9 +121,9 @@ class AdapterPool:
             start = self._find_gap(width, gone=evicted)
         for slot in evicted:
             self.evict(slot.digest)
-        slot = Slot(weights.digest, start, width)
-        self._write(slot, weights)
-        self._slots[weights.digest] = slot
+        slot = Slot(adapter.digest, start, width)
+        self.storage.write(slot, adapter)
+        self._slots[adapter.digest] = slot
         self.loads += 1
         return slot
 
@@ -140,6 +132,7 @@ class AdapterPool:
         slot = self._slots[digest]
         if slot.pins:
             raise RuntimeError(f"adapter {digest[:12]} is in use by {slot.pins} lines")
+        self.storage.clear(slot)
         del self._slots[digest]
         self.evictions += 1
 
@@ -162,54 +155,38 @@ class AdapterPool:
             start = slot.stop
         return start if self.columns - start >= width else None
 
-    def _write(self, slot: Slot, weights: AdapterWeights) -> None:
-        """Copy an adapter into its columns; what it does not adapt, and the padding of its ranks, becomes zero."""
-        for layer, groups in enumerate(self.layers):
-            for group, projections in GROUPS.items():
-                target = groups[group]
-                count = len(projections)
-                rows = target.a[slot.start * count : slot.stop * count].view(slot.width, count, -1)
-                for p, projection in enumerate(projections):
-                    pair = weights.pairs.get((layer, projection))
-                    rank = 0 if pair is None else pair.a.shape[0]
-                    b = target.b[p][slot.start : slot.stop]
-                    if pair is not None:
-                        rows[:rank, p].copy_(pair.a)
-                        b[:rank].copy_(pair.b)
-                    rows[rank:, p].zero_()
-                    b[rank:].zero_()
-
 
 class HostAdapters:
-    """Host tier: adapters as read from disk, least recently used out first, bounded in bytes."""
+    """Host tier: adapters read from disk and prepared, least recently used out first, bounded in bytes."""
 
     def __init__(self, capacity_bytes: int) -> None:
         self.capacity_bytes = capacity_bytes
-        self._adapters: OrderedDict[str, AdapterWeights] = OrderedDict()
+        self._adapters: OrderedDict[str, HostAdapter] = OrderedDict()
         self.bytes = 0
 
     @property
     def digests(self) -> list[str]:
         return list(self._adapters)
 
-    def get(self, digest: str) -> AdapterWeights | None:
-        weights = self._adapters.get(digest)
-        if weights is not None:
+    def get(self, digest: str) -> HostAdapter | None:
+        adapter = self._adapters.get(digest)
+        if adapter is not None:
             self._adapters.move_to_end(digest)
-        return weights
+        return adapter
 
-    def put(self, weights: AdapterWeights) -> None:
-        self.remove(weights.digest)
-        self._adapters[weights.digest] = weights
-        self.bytes += weights.bytes
+    def put(self, adapter: HostAdapter) -> None:
+        self.remove(adapter.digest)
+        self._adapters[adapter.digest] = adapter
+        self.bytes += adapter.bytes
         while self.bytes > self.capacity_bytes and len(self._adapters) > 1:
             self.remove(next(iter(self._adapters)))
 
     def remove(self, digest: str) -> None:
-        weights = self._adapters.pop(digest, None)
-        if weights is not None:
-            self.bytes -= weights.bytes
+        adapter = self._adapters.pop(digest, None)
+        if adapter is not None:
+            self.bytes -= adapter.bytes
 
 
-def _round_up(rank: int) -> int:
+def round_up(rank: int) -> int:
+    """Columns that an adapter of this rank takes."""
     return -(-rank // COLUMN_GRANULE) * COLUMN_GRANULE

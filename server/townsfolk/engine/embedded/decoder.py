@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from townsfolk.engine.embedded.adapter_pool import AdapterPool, GroupWeights, Slot
+from townsfolk.engine.embedded.adapter_pool import AdapterPool, Slot
 from townsfolk.engine.embedded.checkpoint import Checkpoint
+from townsfolk.engine.embedded.column_adapters import ColumnAdapters, GroupWeights
 from townsfolk.engine.embedded.kv_cache import KvCache
 
 
@@ -102,6 +103,8 @@ class Decoder:
 
     def forward(self, step: Step, kv: KvCache, pool: AdapterPool) -> torch.Tensor:
         """Logits fp32 ``[len(step.sampled), vocab]``; keys and values of all N tokens are in ``kv`` afterwards."""
+        storage = pool.storage
+        assert isinstance(storage, ColumnAdapters)
         spec = self.spec
         lora = _StepLora(step, pool, self.dtype, self.device)
         cos = self._cos[step.positions][:, None, :]
@@ -109,7 +112,7 @@ class Decoder:
         decode_mask = _decode_mask(step, self.device)
         x = self.embeddings[step.tokens]
         for index, layer in enumerate(self.layers):
-            weights = pool.layers[index]
+            weights = storage.layers[index]
             h = self._norm(x, layer.input_norm)
             qkv = F.linear(h, layer.qkv, layer.qkv_bias)
             lora.add(qkv, h, weights["qkv"])
@@ -135,6 +138,9 @@ class Decoder:
             x = x + projected
         x = self._norm(x[step.sampled], self.final_norm)
         return F.linear(x, self.head).to(torch.float32)
+
+    def close(self) -> None:
+        """Nothing to do: tensors free themselves."""
 
     def _norm(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467), computed in fp32 as the models were trained."""

@@ -17,11 +17,11 @@ from typing import Any
 import torch
 
 from townsfolk.config import EngineSettings
-from townsfolk.engine.embedded.adapter_pool import AdapterPool, HostAdapters
+from townsfolk.engine.embedded.adapter_pool import AdapterPool, HostAdapter, HostAdapters
+from townsfolk.engine.embedded.backend import make_backend
 from townsfolk.engine.embedded.checkpoint import Checkpoint, fingerprint
-from townsfolk.engine.embedded.decoder import Decoder, PromptChunk, Step
-from townsfolk.engine.embedded.kv_cache import KvCache
-from townsfolk.engine.embedded.peft_adapter import AdapterWeights, read_adapter
+from townsfolk.engine.embedded.decoder import PromptChunk, Step
+from townsfolk.engine.embedded.peft_adapter import read_adapter
 from townsfolk.engine.embedded.prefix_cache import PrefixCache
 from townsfolk.engine.embedded.sampler import SamplingBatch, sample
 from townsfolk.engine.embedded.scheduler import Phase, Placement, Scheduler, Sequence
@@ -69,18 +69,20 @@ class EmbeddedEngine:
         self.spec, self.settings, self.device, self.dtype = spec, settings, device, dtype
         self.fingerprint = fingerprint(checkpoint)
         self.max_context = min(settings.max_context, spec.max_context)
-        self.decoder = Decoder(checkpoint, self.max_context, dtype, device)
-        self.kv = KvCache(spec, settings.max_running, self.max_context, dtype, device)
         columns = max(settings.adapter_columns, settings.max_rank)
-        self.pool = AdapterPool(spec, columns, settings.adapter_slots, dtype, device)
+        backend = make_backend(checkpoint, settings, self.max_context, columns, device, dtype)
+        self.decoder, self.kv = backend.decoder, backend.kv
+        self.pool = AdapterPool(columns, settings.adapter_slots, backend.adapters)
+        self._adapter_dtype = backend.adapter_dtype
+        self._find_candidates = backend.find_candidates
         self.host = HostAdapters(settings.host_adapter_bytes)
-        self.prefixes = PrefixCache(spec, settings.prefix_cache_tokens, dtype, device)
+        self.prefixes = PrefixCache(spec, settings.prefix_cache_tokens, self.kv.keys.dtype, device)
         self.scheduler = Scheduler(settings.max_running, settings.max_waiting, settings.prefill_chunk)
         self._seen = torch.zeros(settings.max_running, spec.vocab_size, dtype=torch.bool, device=device)
         self._checkpoint = checkpoint
         self._wake = wake
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="adapter-reader")
-        self._reading: dict[str, Future[AdapterWeights]] = {}
+        self._reading: dict[str, Future[HostAdapter]] = {}
         self._load_calls: list[tuple[int, AdapterRef]] = []
         self._events: list[Any] = []
         self._stats: Counter[str] = Counter()
@@ -204,8 +206,9 @@ class EmbeddedEngine:
         return True
 
     def close(self) -> None:
-        """Stop the reader thread; the engine is of no use afterwards."""
+        """Stop all threads; the engine is of no use afterwards."""
         self._reader.shutdown(wait=False, cancel_futures=True)
+        self.decoder.close()
 
     def check_integrity(self) -> None:
         """Raise ``RuntimeError`` unless every row, pin and cache entry is accounted for."""
@@ -280,23 +283,26 @@ class EmbeddedEngine:
 
     # ── adapters from disk ───────────────────────────────────────────────────────────────────────────────────
 
-    def _start_reading(self, adapter: AdapterRef) -> Future[AdapterWeights]:
+    def _start_reading(self, adapter: AdapterRef) -> Future[HostAdapter]:
         """Read an adapter on the reader thread, so that no step waits for a disk."""
         if adapter.digest not in self._reading:
-            future = self._reader.submit(
-                read_adapter,
-                Path(adapter.path),
-                adapter.digest,
-                self.spec,
-                self.fingerprint,
-                self.dtype,
-                self.settings.max_rank,
-            )
+            future = self._reader.submit(self._read_and_prepare, adapter)
             self._reading[adapter.digest] = future
             future.add_done_callback(lambda _: self._wake())
         return self._reading[adapter.digest]
 
-    def _read_result(self, adapter: AdapterRef) -> AdapterWeights | None:
+    def _read_and_prepare(self, adapter: AdapterRef) -> HostAdapter:
+        weights = read_adapter(
+            Path(adapter.path),
+            adapter.digest,
+            self.spec,
+            self.fingerprint,
+            self._adapter_dtype,
+            self.settings.max_rank,
+        )
+        return self.pool.storage.prepare(weights)
+
+    def _read_result(self, adapter: AdapterRef) -> HostAdapter | None:
         """The adapter once it has been read, ``None`` before; raises what reading it raised."""
         future = self._start_reading(adapter)
         if not future.done():
@@ -355,7 +361,7 @@ class EmbeddedEngine:
         batch = SamplingBatch.of(
             [s.request.sampling for s in sequences], [len(s.generated) for s in sequences], self.device
         )
-        tokens = sample(logits, batch, self._seen[rows] if batch.any_penalty else self._seen)
+        tokens = sample(logits, batch, [self._seen[s.row] for s in sequences], self._find_candidates)
         self._seen[rows, tokens] = True
         ids: list[int] = tokens.tolist()
         return ids
@@ -391,7 +397,7 @@ class EmbeddedEngine:
             self._seen[sequence.row].copy_(self._seen[moved_from])
 
     def _fail(self, request_id: int, error: TownsfolkError) -> None:
-        self._events.append(RequestFailed(request_id, error.status, error.message, error.field))
+        self._events.append(RequestFailed(request_id, error.status, error.message, error.field, error.retry_after_s))
 
     def _count(self, decoding: list[Sequence], chunks: list[tuple[Sequence, int]]) -> None:
         self._stats["steps"] += 1

@@ -39,12 +39,24 @@ LAYER_NAMES = {
 ROPE_PERMUTED = ("q_proj.weight", "q_proj.bias", "k_proj.weight", "k_proj.bias")
 
 
+class _Reader(gguf.GGUFReader):
+    """Reads by plain views of the mapped file; every view of a ``memmap`` is an object of several times the cost."""
+
+    @property
+    def data(self) -> Any:
+        return self._data
+
+    @data.setter
+    def data(self, mapped: Any) -> None:
+        self._data = mapped.view(np.ndarray)
+
+
 class GgufCheckpoint:
     """One GGUF file. Tensors stay memory-mapped until asked for, then come dequantised to fp32."""
 
     def __init__(self, path: Path) -> None:
         try:
-            reader = gguf.GGUFReader(str(path))
+            reader = _Reader(str(path))
         except (ValueError, OSError, IndexError, UnicodeDecodeError) as error:
             raise InvalidArgument(f"{path} is damaged, cut short or not a GGUF file: {error}", field="model") from error
         fields = _Fields(reader, path)

@@ -6,6 +6,7 @@ hash of its seed and of how many tokens it has drawn, so a line does not depend 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -58,26 +59,60 @@ class SamplingBatch:
         )
 
 
-def sample(logits: torch.Tensor, batch: SamplingBatch, seen: torch.Tensor) -> torch.Tensor:
-    """Token ids ``[S]`` drawn from ``logits`` fp32 ``[S, vocab]``.
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What is known of a step's logits, S rows.
 
-    ``seen`` bool ``[S, vocab]`` marks the tokens that stand in the row's prompt or reply.
+    ``greedy`` ids ``[S]``; ``scaled`` fp32 ``[S, vocab]``: penalised logits over temperature; ``probabilities`` fp32
+    and ``ids`` ``[S, CANDIDATES]``: the likeliest tokens of each row, likeliest first (undefined in greedy rows).
     """
-    if batch.any_penalty:
-        logits = penalise_repetition(logits, batch.repetition_penalty, seen)
-    greedy = logits.argmax(dim=-1)
+
+    greedy: torch.Tensor
+    scaled: torch.Tensor
+    probabilities: torch.Tensor
+    ids: torch.Tensor
+
+
+FindCandidates = Callable[[torch.Tensor, SamplingBatch, Sequence[torch.Tensor]], Candidates]
+
+
+def sample(
+    logits: torch.Tensor,
+    batch: SamplingBatch,
+    seen: Sequence[torch.Tensor],
+    find_candidates: FindCandidates | None = None,
+) -> torch.Tensor:
+    """Token ids ``[S]`` drawn from ``logits`` fp32 ``[S, vocab]``, which may be changed.
+
+    ``seen``: S rows, each bool ``[vocab]``, marking the tokens that stand in the row's prompt or reply.
+    """
+    candidates = (find_candidates or torch_candidates)(logits, batch, seen)
     if not batch.any_random:
-        return greedy
-    random = batch.temperature > 0
-    scaled = logits / torch.where(random, batch.temperature, 1.0)[:, None]
+        return candidates.greedy
     point = uniform(batch.seed, batch.drawn)
     filters = (batch.top_k, batch.top_p, batch.min_p)
-    likely, ids = _likeliest(scaled, min(CANDIDATES, logits.shape[1]))
+    likely, ids, scaled = candidates.probabilities, candidates.ids, candidates.scaled
     drawn = _invert(_filter(likely, *filters), ids, point)
-    if likely.shape[1] < logits.shape[1] and (open_rows := _cut_short(likely, *filters)).numel():
-        in_full = filtered_probabilities(scaled[open_rows], *(f[open_rows] for f in filters), count=logits.shape[1])
-        drawn[open_rows] = _invert(*in_full, point[open_rows])
-    return torch.where(random, drawn, greedy)
+    random = batch.temperature > 0
+    if likely.shape[1] < logits.shape[1]:
+        open_rows = _cut_short(likely, *filters)
+        open_rows = open_rows[random[open_rows]]
+        if open_rows.numel():
+            count = logits.shape[1]
+            in_full = filtered_probabilities(scaled[open_rows], *(f[open_rows] for f in filters), count=count)
+            drawn[open_rows] = _invert(*in_full, point[open_rows])
+    return torch.where(random, drawn, candidates.greedy)
+
+
+def torch_candidates(logits: torch.Tensor, batch: SamplingBatch, seen: Sequence[torch.Tensor]) -> Candidates:
+    """``FindCandidates`` on any device."""
+    if batch.any_penalty:
+        logits = penalise_repetition(logits, batch.repetition_penalty, torch.stack(list(seen)))
+    greedy = logits.argmax(dim=-1)
+    if not batch.any_random:
+        return Candidates(greedy, logits, logits, greedy[:, None])
+    scaled = logits / torch.where(batch.temperature > 0, batch.temperature, 1.0)[:, None]
+    return Candidates(greedy, scaled, *_likeliest(scaled, min(CANDIDATES, logits.shape[1])))
 
 
 def penalise_repetition(logits: torch.Tensor, penalty: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:

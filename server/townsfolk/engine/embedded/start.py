@@ -12,11 +12,14 @@ import torch
 from townsfolk.config import EngineSettings
 from townsfolk.engine.embedded.checkpoint import open_checkpoint
 from townsfolk.engine.embedded.engine import EmbeddedEngine
-from townsfolk.errors import InvalidArgument
+from townsfolk.engine.embedded.int8_decoder import check_shape
+from townsfolk.engine.embedded.kernel import load_kernel
+from townsfolk.engine.embedded.spec import ModelSpec
+from townsfolk.errors import FailedPrecondition, InvalidArgument
 
 log = logging.getLogger(__name__)
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"int8": torch.int8, "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def start_engine(settings: EngineSettings, wake: Callable[[], None]) -> EmbeddedEngine:
@@ -25,10 +28,10 @@ def start_engine(settings: EngineSettings, wake: Callable[[], None]) -> Embedded
         raise InvalidArgument("no model is set; pass --model or run `townsfolk models pull`", field="model")
     started = time.perf_counter()
     device = choose_device(settings.device)
-    dtype = choose_dtype(settings.dtype, device)
     if device.type == "cpu":
         torch.set_num_threads(settings.threads or physical_cores())
     checkpoint = open_checkpoint(settings.model)
+    dtype = choose_dtype(settings.dtype, device, checkpoint.spec)
     engine = EmbeddedEngine(checkpoint, settings, device, dtype, wake)
     log.info(
         "%s on %s in %s, %d threads, loaded in %.1f s",
@@ -59,13 +62,33 @@ def choose_device(wanted: str) -> torch.device:
     return device
 
 
-def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
-    """bf16 where the hardware multiplies it natively, else fp16 on a GPU and fp32 on a CPU."""
+def choose_dtype(wanted: str, device: torch.device, spec: ModelSpec) -> torch.dtype:
+    """int8 on a CPU whose kernel passes its self-test; else bf16 where the hardware multiplies it, fp16 or fp32.
+
+    Raises ``InvalidArgument`` or ``FailedPrecondition`` where int8 is asked for and cannot be had.
+    """
+    if wanted == "int8":
+        if device.type != "cpu":
+            raise InvalidArgument("dtype int8 is for the CPU; use bf16 or fp16 on a GPU", field="dtype")
+        check_int8(spec)
     if wanted != "auto":
         return DTYPES[wanted]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.bfloat16 if cpu_has_native_bf16() else torch.float32
+    try:
+        check_int8(spec)
+    except FailedPrecondition as reason:
+        log.warning("int8 is not used, which makes every line several times slower: %s", reason.message)
+        return torch.bfloat16 if cpu_has_native_bf16() else torch.float32
+    return torch.int8
+
+
+def check_int8(spec: ModelSpec) -> None:
+    """Raise ``FailedPrecondition`` with the reason why int8 cannot be used here."""
+    check_shape(spec)
+    kernel = load_kernel()
+    kernel.self_test(torch.get_num_threads())
+    log.info("CPU kernel: %s", kernel.instruction_set)
 
 
 def cpu_has_native_bf16() -> bool:

@@ -1,0 +1,23 @@
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <functional>
+
+#include "handle.h"
+#include "simd_avx2.h"
+
+namespace townsfolk {
+namespace avx2 {
+namespace {
+
+#include "arithmetic.inl"
+#include "candidates.inl"
+#include "pass.inl"
+
+}  // namespace
+
+extern const InstructionSet instruction_set;
+const InstructionSet instruction_set = {NAME, PACKING, step, matmul, candidates};
+
+}  // namespace avx2
+}  // namespace townsfolk

@@ -1,0 +1,1 @@
+"""Measurements of Townsfolk on the machine at hand: the `townsfolk bench` commands."""

@@ -1,0 +1,328 @@
+"""The transformer with int8 weights on a CPU: the same forward pass as ``decoder.py``, by the kernel in C++.
+
+Weights and activations are int8 with a scale for every few inputs of an output or of a token, so a line does not depend
+on its neighbours: its logits are the same bits whoever shares the batch.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+
+from townsfolk.engine.embedded.adapter_pool import AdapterPool, Slot
+from townsfolk.engine.embedded.checkpoint import Checkpoint
+from townsfolk.engine.embedded.column_adapters import GROUPS
+from townsfolk.engine.embedded.decoder import Step
+from townsfolk.engine.embedded.kernel import (
+    FUSED,
+    GROUP,
+    LANES,
+    CLayer,
+    CLora,
+    CModel,
+    CStep,
+    Kernel,
+    KernelModel,
+    PackedMatrix,
+    allocate_weights,
+)
+from townsfolk.engine.embedded.kv_cache import KvCache
+from townsfolk.engine.embedded.peft_adapter import AdapterWeights
+from townsfolk.engine.embedded.sampler import CANDIDATES, Candidates, FindCandidates, SamplingBatch
+from townsfolk.engine.embedded.spec import ModelSpec
+from townsfolk.errors import FailedPrecondition
+
+KV_DTYPE = torch.bfloat16
+MAX_RANK = 512  # the kernel's stack holds three projections of this rank
+RANK_MULTIPLE = 4  # ranks are rounded up to whole dot products
+
+
+def check_shape(spec: ModelSpec) -> None:
+    """Raise ``FailedPrecondition`` for a model whose sizes the kernel cannot divide into its lanes."""
+    sizes = {
+        "hidden size": spec.hidden_size,
+        "feed-forward size": spec.ffn_size,
+        "head size": spec.head_dim,
+    }
+    for what, size in sizes.items():
+        if size % LANES:
+            raise FailedPrecondition(f"the int8 kernel needs a {what} that is a multiple of {LANES}, not {size}")
+
+
+class Int8Decoder:
+    """A base model in memory as int8. Takes the place of ``Decoder``.
+
+    Args:
+        checkpoint: the opened base model.
+        max_context: tokens of a line.
+        kv: the cache of running lines, in ``KV_DTYPE`` on the CPU.
+        threads: that compute a step together.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        max_context: int,
+        kv: KvCache,
+        kernel: Kernel,
+        threads: int,
+        *,
+        share_cores: bool = False,
+    ) -> None:
+        check_shape(checkpoint.spec)
+        self.spec = checkpoint.spec
+        self._kept: list[Any] = []  # what the kernel points to
+        spec = self.spec
+
+        def load(name: str) -> torch.Tensor:
+            return checkpoint.tensor(name).to(torch.float32)
+
+        def keep(tensor: torch.Tensor | None) -> int | None:
+            if tensor is None:
+                return None
+            self._kept.append(tensor.contiguous())
+            pointer: int = self._kept[-1].data_ptr()
+            return pointer
+
+        packer = ThreadPoolExecutor(1, thread_name_prefix="packer")  # while this thread reads the next matrix
+        arena = WeightArena(kernel, _base_bytes(spec, kernel), packer)
+
+        def packed(weights: torch.Tensor) -> PackedMatrix:
+            matrix = arena.pack(weights[None])
+            self._kept.append(matrix)
+            return matrix
+
+        embeddings = load("model.embed_tokens.weight")
+        head = embeddings if spec.tied_embeddings else load("lm_head.weight")
+        head = torch.nn.functional.pad(head, (0, 0, 0, -spec.vocab_size % LANES))
+        layers = (CLayer * spec.num_layers)()
+        for index in range(spec.num_layers):
+            _fill_layer(layers[index], spec, f"model.layers.{index}.", load, keep, packed)
+        angles = torch.outer(torch.arange(max_context, dtype=torch.float32), checkpoint.inverse_frequencies)
+        self._kept += [layers, kv]
+        model = CModel(
+            spec.num_layers,
+            spec.hidden_size,
+            spec.num_heads,
+            spec.num_kv_heads,
+            spec.head_dim,
+            spec.ffn_size,
+            spec.vocab_size,
+            kv.context,
+            kv.rows,
+            spec.norm_eps,
+            layers,
+            keep(embeddings.to(torch.bfloat16)),
+            keep(load("model.norm.weight")),
+            packed(head).c(),
+            keep(angles.cos()),
+            keep(angles.sin()),
+            kv.keys.data_ptr(),
+            kv.values.data_ptr(),
+        )
+        arena.finish()
+        packer.shutdown()
+        self.model = kernel.open(model, threads, share_cores)
+
+    def forward(self, step: Step, kv: KvCache, pool: AdapterPool) -> torch.Tensor:
+        """Logits fp32 ``[len(step.sampled), vocab]``; keys and values of all N tokens are in ``kv`` afterwards."""
+        storage = pool.storage
+        assert isinstance(storage, PackedAdapters)
+        count = len(step.tokens)
+        adapters = np.zeros(count, dtype=np.uint64)
+        scales = np.ones(count, dtype=np.float32)
+        adapters[: step.decode_count] = [storage.address(slot) for slot in step.decode_slots]
+        scales[: step.decode_count] = step.decode_scales
+        for chunk in step.chunks:
+            adapters[chunk.start : chunk.stop] = storage.address(chunk.slot)
+            scales[chunk.start : chunk.stop] = chunk.scale
+        order = np.arange(count)
+        # lines of one adapter side by side share what is loaded of its weights
+        order[: step.decode_count] = np.argsort(adapters[: step.decode_count], kind="stable")
+        place = np.empty_like(order)
+        place[order] = np.arange(count)
+        arrays = [np.ascontiguousarray(t.numpy()[order]) for t in (step.tokens, step.positions, step.rows)]
+        arrays += [adapters[order], scales[order], place[step.sampled.numpy()]]
+        logits = torch.empty(len(step.sampled), self.spec.vocab_size)
+        self.model.step(
+            CStep(
+                count,
+                step.decode_count,
+                len(step.sampled),
+                *(array.ctypes.data for array in arrays),
+                logits.data_ptr(),
+            )
+        )
+        return logits
+
+    def close(self) -> None:
+        """End the kernel's threads."""
+        self.model.close()
+
+
+def kernel_candidates(model: KernelModel) -> FindCandidates:
+    """``FindCandidates`` by the kernel: one pass over the logits in place of a sort."""
+
+    def find(logits: torch.Tensor, batch: SamplingBatch, seen: Sequence[torch.Tensor]) -> Candidates:
+        count = min(CANDIDATES, logits.shape[1]) if batch.any_random else 0
+        greedy, values, ids, log_sum = model.candidates(
+            logits, batch.temperature, batch.repetition_penalty, seen, count
+        )
+        return Candidates(greedy, logits, (values - log_sum[:, None]).exp_(), ids)
+
+    return find
+
+
+def _fill_layer(layer: CLayer, spec: ModelSpec, prefix: str, load: Any, keep: Any, packed: Any) -> None:
+    attention, mlp = prefix + "self_attn.", prefix + "mlp."
+    layer.input_norm = keep(load(prefix + "input_layernorm.weight"))
+    layer.post_norm = keep(load(prefix + "post_attention_layernorm.weight"))
+    layer.q_norm = keep(load(attention + "q_norm.weight") if spec.qk_norm else None)
+    layer.k_norm = keep(load(attention + "k_norm.weight") if spec.qk_norm else None)
+    biases = [load(f"{attention}{p}_proj.bias") for p in "qkv"] if spec.qkv_bias else None
+    layer.qkv_bias = keep(torch.cat(biases) if biases else None)
+    gate, up = (load(f"{mlp}{p}_proj.weight").view(-1, LANES, spec.hidden_size) for p in ("gate", "up"))
+    fused = {
+        "qkv": torch.cat([load(f"{attention}{p}_proj.weight") for p in "qkv"]),
+        "o": load(attention + "o_proj.weight"),
+        "gate_up": torch.stack((gate, up), dim=1).view(-1, spec.hidden_size),  # in alternating blocks
+        "down": load(mlp + "down_proj.weight"),
+    }
+    for index, name in enumerate(FUSED):
+        layer.fused[index] = packed(fused[name]).c()
+
+
+class WeightArena:
+    """One piece of memory for many packed matrices.
+
+    Args:
+        size: of all of them, in bytes.
+        packer: does the packing if given, while its caller goes on; ``finish`` waits for it.
+    """
+
+    def __init__(self, kernel: Kernel, size: int, packer: Executor | None = None) -> None:
+        self._kernel = kernel
+        self._memory = allocate_weights(size)
+        self._used = 0
+        self._packer = packer
+        self._jobs: list[Future[None]] = []
+
+    def pack(self, weights: torch.Tensor, multiple: int = GROUP) -> PackedMatrix:
+        """Quantise fp32 ``[n, out, in]`` behind what is there already; see ``Kernel.pack``."""
+        matrix = self._kernel.matrix(weights, multiple, self._memory[self._used :])
+        self._used += matrix.bytes
+        if self._packer is None:
+            self._kernel.fill(matrix, weights)
+        else:
+            self._jobs.append(self._packer.submit(self._kernel.fill, matrix, weights))
+        return matrix
+
+    def finish(self) -> None:
+        """Wait until all is packed."""
+        for job in self._jobs:
+            job.result()
+
+
+def _base_bytes(spec: ModelSpec, kernel: Kernel) -> int:
+    """Of all base matrices, packed."""
+    shapes = [spec.projection_shape(p) for projections in GROUPS.values() for p in projections] * spec.num_layers
+    shapes.append((_round_up(spec.vocab_size, LANES), spec.hidden_size))
+    return sum(kernel.packed_bytes(outputs, inputs) for outputs, inputs in shapes)
+
+
+class PackedAdapter:
+    """An adapter as the kernel reads it, in host memory; a slot only refers to it."""
+
+    def __init__(self, weights: AdapterWeights, spec: ModelSpec, kernel: Kernel) -> None:
+        self.digest, self.rank = weights.digest, weights.rank
+        self._matrices: list[PackedMatrix] = []
+        self._table = (CLora * (spec.num_layers * len(FUSED)))()
+        ranks = {name: _common_rank(weights, projections) for name, projections in GROUPS.items()}
+        arena = WeightArena(kernel, sum(_adapter_sizes(spec, kernel, ranks)))
+        for index, name in enumerate(FUSED):
+            if ranks[name]:
+                self._pack(weights, spec, arena, index, GROUPS[name], ranks[name])
+
+    @property
+    def address(self) -> int:
+        """Of the table that the kernel reads, ``[layers][fused projections]``."""
+        return ctypes.addressof(self._table)
+
+    @property
+    def bytes(self) -> int:
+        return ctypes.sizeof(self._table) + sum(matrix.bytes for matrix in self._matrices)
+
+    def _pack(
+        self,
+        weights: AdapterWeights,
+        spec: ModelSpec,
+        arena: WeightArena,
+        index: int,
+        projections: tuple[str, ...],
+        rank: int,
+    ) -> None:
+        """All layers of one fused projection at once: a few large operations, for the engine wants the cores too."""
+        inputs = spec.projection_shape(projections[0])[1]
+        down = torch.zeros(spec.num_layers, _round_up(len(projections) * rank, LANES), inputs)
+        ups = []
+        for p, projection in enumerate(projections):
+            up = torch.zeros(spec.num_layers, spec.projection_shape(projection)[0], rank)
+            for layer in range(spec.num_layers):
+                pair = weights.pairs.get((layer, projection))
+                if pair is not None:
+                    down[layer, p * rank : p * rank + pair.a.shape[0]] = pair.a
+                    up[layer, :, : pair.b.shape[0]] = pair.b.t()
+            ups.append(arena.pack(up, RANK_MULTIPLE))
+        packed = arena.pack(down)
+        self._matrices += [packed, *ups]
+        for layer in range(spec.num_layers):
+            lora = self._table[layer * len(FUSED) + index]
+            lora.down, lora.rank, lora.projections = packed.c(layer), rank, len(projections)
+            for p, matrix in enumerate(ups):
+                lora.up[p] = matrix.c(layer)
+
+
+def _common_rank(weights: AdapterWeights, projections: tuple[str, ...]) -> int:
+    """The largest rank with which any layer adapts one of the projections, rounded up; 0 where none does."""
+    ranks = [pair.a.shape[0] for (_, projection), pair in weights.pairs.items() if projection in projections]
+    return _round_up(max(ranks, default=0), RANK_MULTIPLE)
+
+
+def _adapter_sizes(spec: ModelSpec, kernel: Kernel, ranks: dict[str, int]) -> Iterator[int]:
+    """Bytes of all matrices of an adapter, packed. ``ranks``: by fused projection, 0 for those that are left alone."""
+    for name, projections in GROUPS.items():
+        outputs, inputs = zip(*(spec.projection_shape(p) for p in projections), strict=True)
+        if rank := ranks[name]:
+            yield spec.num_layers * kernel.packed_bytes(_round_up(len(projections) * rank, LANES), inputs[0])
+            yield from (spec.num_layers * kernel.packed_bytes(out, rank, RANK_MULTIPLE) for out in outputs)
+
+
+class PackedAdapters:
+    """What an ``AdapterPool`` keeps its slots in, here: references, for host memory is device memory."""
+
+    def __init__(self, spec: ModelSpec, kernel: Kernel) -> None:
+        self._spec, self._kernel = spec, kernel
+        self._resident: dict[str, PackedAdapter] = {}
+
+    def prepare(self, weights: AdapterWeights) -> PackedAdapter:
+        """Called on the reader thread."""
+        return PackedAdapter(weights, self._spec, self._kernel)
+
+    def write(self, slot: Slot, adapter: PackedAdapter) -> None:
+        self._resident[slot.digest] = adapter
+
+    def clear(self, slot: Slot) -> None:
+        del self._resident[slot.digest]
+
+    def address(self, slot: Slot | None) -> int:
+        """Of a slot's table, 0 for base rows."""
+        return 0 if slot is None else self._resident[slot.digest].address
+
+
+def _round_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
