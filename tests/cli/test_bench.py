@@ -49,6 +49,20 @@ def test_table_and_files_tell_the_same(run: Command, model: str, tmp_path: Path)
     assert chart.read_bytes().startswith(b"\x89PNG")
 
 
+def test_profile_prints_the_phases_of_the_kernel(run: Command, model: str) -> None:
+    sizes = ("--streams", "2", "--adapters", "2", "--rank", "4", "--prompt-tokens", "5", "--new-tokens", "10")
+    outcome = run("bench", "profile", *sizes, "--dtype", "int8", "--threads", "1", "--model", model)
+    assert (outcome.code, outcome.err) == (0, "")
+    for phase in ("attention", "QKV GEMM", "sampling"):
+        assert phase in outcome.out
+
+
+def test_profile_without_the_kernel_is_a_sentence(run: Command, model: str) -> None:
+    outcome = run("bench", "profile", "--dtype", "fp32", "--threads", "1", "--model", model)
+    assert outcome.code == 1
+    assert "only the CPU kernel keeps a profile" in outcome.err
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -18,7 +18,7 @@ from townsfolk.personas.dialogue_file import DIALOGUE_FILE
 from townsfolk.personas.schema import read_persona
 from townsfolk.training.dataset import TokenisedExample, read_dialogue, split, tokenise
 
-pytestmark = pytest.mark.real_model
+pytestmark = [pytest.mark.real_model, pytest.mark.slow]
 
 PERSONAS = Path(__file__).parents[3] / "personas"
 PERPLEXITY_BOUND = 1.01  # times that of the same model in floating point

@@ -13,11 +13,12 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from tests.engine.embedded.driver import adapter_ref, make_engine, prompt_logits, run_lines
+from tests.engine.embedded.kernels import INSTRUCTION_SETS, load_instruction_set
 from tests.engine.embedded.tiny_models import FAMILIES, RECIPES, VOCABULARY, write_adapter, write_model
 from townsfolk.config import EngineSettings
 from townsfolk.engine.embedded.checkpoint import open_checkpoint
 from townsfolk.engine.embedded.engine import EmbeddedEngine
-from townsfolk.engine.embedded.kernel import Kernel, load_kernel, quantised_matmul
+from townsfolk.engine.embedded.kernel import Kernel, quantised_matmul
 from townsfolk.engine.embedded.start import choose_dtype, start_engine
 from townsfolk.engine.messages import AdapterRef, Generate, SamplingParams
 from townsfolk.errors import FailedPrecondition, InvalidArgument
@@ -26,6 +27,15 @@ CPU = torch.device("cpu")
 WHOLE_LANES: dict[str, Any] = {"qwen3": {"head_dim": 32}}  # the kernel needs multiples of 16
 # Of the size of logits: random weights amplify that keys are bf16 and that some roundings fall the other way.
 ERROR_BOUND = 0.1
+
+
+@pytest.fixture(autouse=True, params=INSTRUCTION_SETS)
+def kernel(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kernel:
+    """Every test runs on every instruction set."""
+    kernel = load_instruction_set(request.param, tmp_path, monkeypatch)
+    for user in ("backend", "start"):
+        monkeypatch.setattr(f"townsfolk.engine.embedded.{user}.load_kernel", lambda: kernel)
+    return kernel
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -52,9 +62,8 @@ def error(ours: torch.Tensor, reference: torch.Tensor) -> float:
     return float((ours - reference).norm() / reference.norm())
 
 
-def quantise_linear_layers(model: torch.nn.Module) -> None:
+def quantise_linear_layers(model: torch.nn.Module, kernel: Kernel) -> None:
     """Make all linear layers, those of adapters included, compute as the kernel does."""
-    kernel = load_kernel()
     for module in model.modules():
         if isinstance(module, torch.nn.Linear):
             module.forward = partial(quantised_linear, module, kernel)  # type: ignore[method-assign]
@@ -67,19 +76,21 @@ def quantised_linear(module: torch.nn.Linear, kernel: Kernel, x: torch.Tensor) -
 
 
 @torch.inference_mode()
-def reference_logits(model: Path, adapter: AdapterRef | None, prompt: list[int]) -> torch.Tensor:
+def reference_logits(model: Path, adapter: AdapterRef | None, prompt: list[int], kernel: Kernel) -> torch.Tensor:
     base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
     speaker = base if adapter is None else PeftModel.from_pretrained(base, adapter.path)
-    quantise_linear_layers(speaker)
+    quantise_linear_layers(speaker, kernel)
     return speaker(torch.tensor([prompt])).logits[0]
 
 
-def test_logits_equal_those_of_quantised_transformers_and_peft(model: Path, adapters: list[AdapterRef]) -> None:
+def test_logits_equal_those_of_quantised_transformers_and_peft(
+    model: Path, adapters: list[AdapterRef], kernel: Kernel
+) -> None:
     prompt = random_prompt(150)
     engine = make_engine(model, torch.int8, adapter_columns=192)
-    base = reference_logits(model, None, prompt)
+    base = reference_logits(model, None, prompt, kernel)
     for adapter in [None, *adapters]:
-        reference = reference_logits(model, adapter, prompt)
+        reference = reference_logits(model, adapter, prompt, kernel)
         found = error(prompt_logits(engine, prompt, adapter), reference)
         assert found < ERROR_BOUND, f"{adapter}: {found:.3f}"
         if adapter is not None:

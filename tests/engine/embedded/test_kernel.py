@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,29 +9,20 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.engine.embedded.kernels import INSTRUCTION_SETS, load_instruction_set
 from tests.engine.embedded.test_sampler import make_logits
 from townsfolk.engine.embedded.int8_decoder import kernel_candidates
-from townsfolk.engine.embedded.kernel import GROUP, LANES, LIBRARY, CModel, Kernel, KernelModel, quantised_matmul
+from townsfolk.engine.embedded.kernel import GROUP, LANES, CModel, Kernel, KernelModel, quantised_matmul
 from townsfolk.engine.embedded.sampler import SamplingBatch, sample, torch_candidates
 from townsfolk.engine.messages import SamplingParams
 from townsfolk.errors import FailedPrecondition
 
-INSTRUCTION_SETS = ("avx512-vnni", "avx2", "portable")
 SHAPES = [(LANES, GROUP), (5 * LANES, 3 * GROUP), (9 * LANES, GROUP + 4), (3 * LANES, 7 * GROUP - 16)]
-
-
-def load(instruction_set: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Kernel:
-    """A library of its own that uses this instruction set; it chooses when it is first asked."""
-    monkeypatch.setenv("TOWNSFOLK_KERNEL_ISA", instruction_set)
-    kernel = Kernel(Path(shutil.copy(LIBRARY, folder / LIBRARY.name)))
-    if kernel.instruction_set != instruction_set:
-        pytest.skip(f"this processor has no {instruction_set}")
-    return kernel
 
 
 @pytest.fixture(params=INSTRUCTION_SETS)
 def kernel(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kernel:
-    return load(request.param, tmp_path, monkeypatch)
+    return load_instruction_set(request.param, tmp_path, monkeypatch)
 
 
 @pytest.fixture(params=[1, 3], ids=["one-thread", "three-threads"])

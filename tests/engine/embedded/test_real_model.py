@@ -30,10 +30,9 @@ LINES = (
     ("You are a child.", "Why is the sky blue?"),
     ("You are a dragon.", "Spare me."),
 )
-# What bf16 may cost the log-probability of the likeliest token. Measured over the prompts above: 0.03 in the mean, 0.22
-# at most; the bounds leave room for other CPUs.
-BF16_MEAN_LOG_PROBABILITY_ERROR = 0.08
-BF16_MAX_LOG_PROBABILITY_ERROR = 0.6
+# What a precision may cost the log-probability of the likeliest token, in the mean and at most. Measured over the prompts
+# above: bf16 0.03 and 0.22, int8 0.05 and 0.42; the bounds leave room for other CPUs.
+LOG_PROBABILITY_ERRORS = {torch.bfloat16: (0.08, 0.6), torch.int8: (0.12, 1.0)}
 
 
 @dataclass
@@ -75,12 +74,10 @@ def reference(real_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -
 @torch.inference_mode()
 def greedy_line(model: torch.nn.Module, prompt: list[int]) -> tuple[list[int], torch.Tensor]:
     """Greedy continuation by transformers alone, and its log-probabilities over the prompt ``[len, vocab]``."""
-    out = model(input_ids=torch.tensor([prompt]), use_cache=True)
-    scores = out.logits[0].log_softmax(dim=-1)
-    tokens = [int(out.logits[0, -1].argmax())]
+    scores = model(torch.tensor([prompt])).logits[0].log_softmax(dim=-1)
+    tokens = [int(scores[-1].argmax())]
     while len(tokens) < NEW_TOKENS:
-        out = model(input_ids=torch.tensor([tokens[-1:]]), past_key_values=out.past_key_values, use_cache=True)
-        tokens.append(int(out.logits[0, -1].argmax()))
+        tokens.append(int(model(torch.tensor([prompt + tokens])).logits[0, -1].argmax()))
     return tokens, scores
 
 
@@ -100,13 +97,18 @@ def test_a_mixed_batch_in_fp32_equals_transformers_and_peft_token_by_token(
     assert engine.stats().max_adapters == len(RECIPES)
 
 
-def test_bf16_stays_within_the_stated_log_probability_bound(real_model_path: Path, reference: Reference) -> None:
-    engine = make_engine(real_model_path, torch.bfloat16, adapter_columns=192)
+@pytest.mark.parametrize("dtype", LOG_PROBABILITY_ERRORS, ids=str)
+def test_a_precision_stays_within_its_log_probability_bound(
+    dtype: torch.dtype, real_model_path: Path, reference: Reference
+) -> None:
+    engine = make_engine(real_model_path, dtype, adapter_columns=192)
     errors = []
     for prompt, adapter, scores in zip(reference.prompts, reference.adapters, reference.log_probabilities, strict=True):
         ours = prompt_logits(engine, prompt, adapter).log_softmax(dim=-1)
         likely = scores.argmax(dim=-1, keepdim=True)
         errors.append((ours.gather(1, likely) - scores.gather(1, likely)).abs().flatten())
+    engine.close()
     error = torch.cat(errors)
-    assert error.mean() < BF16_MEAN_LOG_PROBABILITY_ERROR, f"mean {error.mean():.3f}, max {error.max():.3f}"
-    assert error.max() < BF16_MAX_LOG_PROBABILITY_ERROR, f"mean {error.mean():.3f}, max {error.max():.3f}"
+    mean, largest = LOG_PROBABILITY_ERRORS[dtype]
+    assert error.mean() < mean, f"mean {error.mean():.3f}, max {error.max():.3f}"
+    assert error.max() < largest, f"mean {error.mean():.3f}, max {error.max():.3f}"
