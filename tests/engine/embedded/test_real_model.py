@@ -30,8 +30,8 @@ LINES = (
     ("You are a child.", "Why is the sky blue?"),
     ("You are a dragon.", "Spare me."),
 )
-# What a precision may cost the log-probability of the likeliest token, in the mean and at most. Measured over the prompts
-# above: bf16 0.03 and 0.22, int8 0.05 and 0.42; the bounds leave room for other CPUs.
+# What a precision may cost the log-probability of the likeliest token, in the mean and at most. Measured over the
+# prompts above: bf16 0.03 and 0.22, int8 0.05 and 0.42; the bounds leave room for other CPUs.
 LOG_PROBABILITY_ERRORS = {torch.bfloat16: (0.08, 0.6), torch.int8: (0.12, 1.0)}
 
 
