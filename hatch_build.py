@@ -45,6 +45,6 @@ class TownsfolkBuild(BuildHookInterface[Any]):
         except script.BuildError as error:
             if os.environ.get(script.REQUIRE) == "1":
                 raise
-            self.app.display_warning(f"{error}; Townsfolk works without it, several times slower on a CPU")
+            self.app.display_warning(f"{error}; Townsfolk works without it, slower on a CPU")
             return None
         return library

@@ -78,7 +78,7 @@ def choose_dtype(wanted: str, device: torch.device, spec: ModelSpec) -> torch.dt
     try:
         check_int8(spec)
     except FailedPrecondition as reason:
-        log.warning("int8 is not used, which makes every line several times slower: %s", reason.message)
+        log.warning("int8 is not used, which makes every line much slower: %s", reason.message)
         return torch.bfloat16 if cpu_has_native_bf16() else torch.float32
     return torch.int8
 
