@@ -8,7 +8,7 @@ TORCH := $(shell sed -n 's/^torch==.*/&/p' constraints.txt)
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 PERSONAS := $(patsubst personas/%/persona.toml,%,$(wildcard personas/*/persona.toml))
 CPP := $(wildcard server/kernel/*.h server/kernel/*.cpp server/kernel/*.inl)
-BENCHMARKS := town first-token scale overhead
+BENCHMARKS := town first-token scale overhead profile
 INSTALLED_FROM := pyproject.toml constraints.txt hatch_build.py proto/generate.py \
 	$(wildcard proto/townsfolk/v1/*.proto server/kernel/*)
 
@@ -55,10 +55,10 @@ kernel: $(VENV)/.installed-dev ## Compile the CPU kernel again
 train: $(VENV)/.installed-dev model ## Train the adapters of all personas that are not up to date
 	for persona in $(PERSONAS); do $(BIN)/townsfolk train $$persona || exit; done
 
-bench: $(VENV)/.installed-dev model ## Measure this machine, into bench/results (keep it idle; half an hour or so)
+bench: $(VENV)/.installed-dev model ## Measure this machine, into bench/results (keep it idle meanwhile)
 	for benchmark in $(BENCHMARKS); do $(BIN)/townsfolk bench $$benchmark --out bench/results || exit; done
 
-bench-peers: $(VENV)/.installed-dev model ## Measure Townsfolk beside llama.cpp, PEFT and vLLM (installs them; an hour)
+bench-peers: $(VENV)/.installed-dev model ## Measure Townsfolk beside llama.cpp, PEFT and vLLM (installs them first)
 	$(BIN)/python bench/peers/run.py
 
 model: $(VENV)/.installed ## Pull the default model into your cache

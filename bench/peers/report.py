@@ -117,7 +117,7 @@ def _markdown(results: Results) -> str:
     lines = [
         f"{about['model']}, adapters of rank {about['rank']} on all seven projections, "
         f"{about['prompt_tokens']} tokens in, {about['new_tokens']} out, greedy; "
-        "median of the runs, from submission to the last token. "
+        f"median of {_rounds(results)}, from submission to the last token. "
         f"{about['machine']['cpu']}, {about['machine']['cores']} cores, {about['date']}.",
         "",
         _table_line(header),
@@ -131,6 +131,11 @@ def _markdown(results: Results) -> str:
     lines += ["", *(f"{system}: {why}\n" for system, why in results.failures.items())]
     lines += _agreement_lines(results.agreement)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _rounds(results: Results) -> str:
+    count = max((len(row.runs) for row in results.rows), default=0)
+    return "1 round" if count == 1 else f"{count} rounds"
 
 
 def _agreement_lines(agreement: list[Agreement]) -> list[str]:
@@ -182,7 +187,7 @@ def _draw(results: Results, path: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="x", length=0)
     axes.margins(y=0.12)
-    axes.legend(frameon=False, loc="upper left")
+    figure.legend(frameon=False, loc="outside lower center", ncols=3)
     figure.savefig(path, dpi=160)
     plt.close(figure)
 

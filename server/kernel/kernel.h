@@ -44,7 +44,7 @@ typedef struct {
   int32_t projections;
 } TkLora;
 
-// Fused projections of a layer, and the index of their adapters in TkAdapter.
+// Fused projections of a layer, and the index of their adapters in a step's.
 enum { TK_QKV, TK_O, TK_GATE_UP, TK_DOWN, TK_FUSED };
 
 typedef struct {
@@ -93,8 +93,8 @@ TK_EXPORT const char* tk_instruction_set(void);
 // multiple of 15, so that weights of four bits (GGUF's Q4_1) are kept without any loss.
 TK_EXPORT int32_t tk_weight_steps(void);
 
-// Bytes of a packed matrix, and packing: weights [out, in] become a matrix with `padded` inputs, those beyond `in`
-// zero.
+// Bytes of a packed matrix, and packing: weights [out, in] become a matrix with `padded` inputs. What stands
+// beyond `in` is of no consequence, because activations are zero there.
 TK_EXPORT int64_t tk_packed_bytes(int32_t out, int32_t padded);
 TK_EXPORT void tk_pack(const float* weights, int32_t out, int32_t in, int32_t padded, uint8_t* blocks);
 

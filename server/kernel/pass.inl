@@ -1,9 +1,9 @@
 // One forward pass. Every phase is a set of tasks that the threads take from a common counter: GEMMs are shared out by
 // outputs, so that a single line uses all threads, and what lies between them by tokens.
 
-constexpr int GEMM_ROWS = 128;    // tokens of one GEMM task: their activations stay in the second-level cache
-constexpr int TOKENS_AHEAD = 12;  // whose keys are asked for before they are needed
-constexpr int MAX_RANK_SPACE = 3 * 512;
+constexpr int GEMM_ROWS = 128;           // tokens of one GEMM task: their activations stay in the second-level cache
+constexpr int TOKENS_AHEAD = 12;         // whose keys are asked for before they are needed
+constexpr int MAX_RANK_SPACE = 3 * 512;  // three projections of the largest rank that the settings allow
 
 // Adds up where the time goes; costs two looks at the clock a phase.
 class Stopwatch {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +11,8 @@ from pathlib import Path
 from rich.console import Console
 
 from townsfolk.cli.client import Target
-from townsfolk.cli.launch import spawn, wait_until_healthy
+from townsfolk.cli.launch import spawn, stop_child, wait_until_healthy
 from townsfolk.config import EngineSettings
-
-STOP_GRACE_S = 15.0
 
 
 @contextmanager
@@ -33,23 +30,10 @@ def own_daemon(folder: Path, engine: EngineSettings, personas: Path, runner: asy
     try:
         yield runner.run(wait_until_healthy(child, log, Console(quiet=True), folder / "daemon.json"))
     finally:
-        _stop(child)
+        stop_child(child)
 
 
 def engine_table(engine: EngineSettings) -> str:
     """The ``[engine]`` table of a ``townsfolk.toml`` that says the same; strings of JSON are strings of TOML."""
     values = engine.model_dump(mode="json", exclude_none=True)
     return "\n".join(["[engine]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]) + "\n"
-
-
-def _stop(child: subprocess.Popen[bytes]) -> None:
-    """Ask the daemon to stop by closing its standard input; insist if it does not."""
-    assert child.stdin is not None
-    child.stdin.close()
-    try:
-        child.wait(STOP_GRACE_S)
-    except BaseException as error:
-        child.kill()
-        child.wait()
-        if not isinstance(error, subprocess.TimeoutExpired):
-            raise

@@ -63,9 +63,14 @@ def _scale(path: Path, report: Report) -> None:
 
 
 def _profile(path: Path, report: Report) -> None:
-    bars = [(row["phase"].replace(", ", ",\n").replace(" and ", "\nand "), row["mixed_ms"]) for row in report["rows"]]
+    bars = [(_on_lines(row["phase"]), row["mixed_ms"]) for row in report["rows"]]
     streams, adapters = counted(report["streams"], "stream"), counted(report["adapters"], "adapter")
     bar_chart(path, f"Where a step goes: {streams}, {adapters}", _setting(report), "ms", bars)
+
+
+def _on_lines(phase: str) -> str:
+    """A label that fits under its bar."""
+    return phase.replace(", ", ",\n").replace(" and ", "\nand ").replace(" GEMM", "\nGEMM")
 
 
 def _setting(report: Report) -> str:

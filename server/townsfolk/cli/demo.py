@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 FRAMES_PER_S = 8.0  # drawing costs time on the cores that the model needs
 MAX_SPEAKERS = 16  # more panels than that fit no screen
-STOP_GRACE_S = 15.0
 LINE_TIMEOUT_S = 300.0  # a busy laptop may need a while for the whole town; its lines shall be the model's own
 ROUNDS = 2
 
@@ -110,7 +108,7 @@ def _model(name: str | None) -> Path:
 async def _daemon(address: str | None, model: str | None, device: str, messages: Console) -> AsyncIterator[Target]:
     """The daemon at `address`, or one of our own for as long as the demo lasts."""
     from townsfolk.cli.client import parse_target
-    from townsfolk.cli.launch import check_engine_packages, spawn, wait_until_healthy
+    from townsfolk.cli.launch import check_engine_packages, spawn, stop_child, wait_until_healthy
 
     if address is not None:
         yield parse_target(address)
@@ -125,20 +123,7 @@ async def _daemon(address: str | None, model: str | None, device: str, messages:
             yield await wait_until_healthy(child, log, messages, Path(folder) / "daemon.json")
         finally:
             with messages.status("Stopping …", spinner="dots"):
-                _stop(child)
-
-
-def _stop(child: subprocess.Popen[bytes]) -> None:
-    """Ask the demo's daemon to stop by closing its stdin; insist if it does not."""
-    assert child.stdin is not None
-    child.stdin.close()
-    try:
-        child.wait(STOP_GRACE_S)
-    except BaseException as error:
-        child.kill()
-        child.wait()
-        if not isinstance(error, subprocess.TimeoutExpired):
-            raise
+                stop_child(child)
 
 
 def _cast(library: list[Persona], wanted: list[str]) -> list[Persona]:

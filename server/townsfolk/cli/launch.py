@@ -26,6 +26,7 @@ ADDRESS_VARIABLE = "TOWNSFOLK_ADDRESS"
 IDLE_S = 600  # a daemon nobody asked for stays as long as someone is likely to come back to it
 START_TIMEOUT_S = 320.0  # a little longer than the engine's own limit for loading the model
 POLL_S = 0.1
+STOP_GRACE_S = 15.0
 LOG_TAIL_BYTES = 16 * 1024
 COMMAND = (sys.executable, "-m", "townsfolk.cli")  # and not the script, which need not be on the path
 left_running: list[subprocess.Popen[bytes]] = []  # Popen complains when a child that runs is forgotten
@@ -126,6 +127,19 @@ def spawn(
         creationflags=flags,
         start_new_session=own_session,
     )
+
+
+def stop_child(child: subprocess.Popen[bytes]) -> None:
+    """Ask an attached daemon to stop by closing its standard input; insist if it does not."""
+    assert child.stdin is not None
+    child.stdin.close()
+    try:
+        child.wait(STOP_GRACE_S)
+    except BaseException as error:
+        child.kill()
+        child.wait()
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
 
 
 async def wait_until_healthy(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,18 +53,8 @@ def make_backend(
 
     Raises ``FailedPrecondition`` where int8 is asked for and the kernel or the model does not allow it.
     """
-    make: Callable[..., Backend] = _int8_backend if dtype is torch.int8 else _torch_backend
-    return make(checkpoint, settings, context, columns, device, dtype)
-
-
-def _torch_backend(
-    checkpoint: Checkpoint,
-    settings: EngineSettings,
-    context: int,
-    columns: int,
-    device: torch.device,
-    dtype: torch.dtype,
-) -> Backend:
+    if dtype is torch.int8:
+        return _int8_backend(checkpoint, settings, context, device)
     return Backend(
         decoder=Decoder(checkpoint, context, dtype, device),
         kv=KvCache(checkpoint.spec, settings.max_running, context, dtype, device),
@@ -75,14 +64,7 @@ def _torch_backend(
     )
 
 
-def _int8_backend(
-    checkpoint: Checkpoint,
-    settings: EngineSettings,
-    context: int,
-    columns: int,
-    device: torch.device,
-    dtype: torch.dtype,
-) -> Backend:
+def _int8_backend(checkpoint: Checkpoint, settings: EngineSettings, context: int, device: torch.device) -> Backend:
     kernel = load_kernel()
     kv = KvCache(checkpoint.spec, settings.max_running, context, KV_DTYPE, device)
     threads = settings.threads or torch.get_num_threads()

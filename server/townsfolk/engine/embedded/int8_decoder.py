@@ -30,6 +30,7 @@ from townsfolk.engine.embedded.kernel import (
     KernelModel,
     PackedMatrix,
     allocate_weights,
+    round_up,
 )
 from townsfolk.engine.embedded.kv_cache import KvCache
 from townsfolk.engine.embedded.peft_adapter import AdapterWeights
@@ -38,7 +39,6 @@ from townsfolk.engine.embedded.spec import ModelSpec
 from townsfolk.errors import FailedPrecondition
 
 KV_DTYPE = torch.bfloat16
-MAX_RANK = 512  # the kernel's stack holds three projections of this rank
 RANK_MULTIPLE = 4  # ranks are rounded up to whole dot products
 
 
@@ -231,7 +231,7 @@ class WeightArena:
 def _base_bytes(spec: ModelSpec, kernel: Kernel) -> int:
     """Of all base matrices, packed."""
     shapes = [spec.projection_shape(p) for projections in GROUPS.values() for p in projections] * spec.num_layers
-    shapes.append((_round_up(spec.vocab_size, LANES), spec.hidden_size))
+    shapes.append((round_up(spec.vocab_size, LANES), spec.hidden_size))
     return sum(kernel.packed_bytes(outputs, inputs) for outputs, inputs in shapes)
 
 
@@ -268,7 +268,7 @@ class PackedAdapter:
     ) -> None:
         """All layers of one fused projection at once: a few large operations, for the engine wants the cores too."""
         inputs = spec.projection_shape(projections[0])[1]
-        down = torch.zeros(spec.num_layers, _round_up(len(projections) * rank, LANES), inputs)
+        down = torch.zeros(spec.num_layers, round_up(len(projections) * rank, LANES), inputs)
         ups = []
         for p, projection in enumerate(projections):
             up = torch.zeros(spec.num_layers, spec.projection_shape(projection)[0], rank)
@@ -290,7 +290,7 @@ class PackedAdapter:
 def _common_rank(weights: AdapterWeights, projections: tuple[str, ...]) -> int:
     """The largest rank with which any layer adapts one of the projections, rounded up; 0 where none does."""
     ranks = [pair.a.shape[0] for (_, projection), pair in weights.pairs.items() if projection in projections]
-    return _round_up(max(ranks, default=0), RANK_MULTIPLE)
+    return round_up(max(ranks, default=0), RANK_MULTIPLE)
 
 
 def _adapter_sizes(spec: ModelSpec, kernel: Kernel, ranks: dict[str, int]) -> Iterator[int]:
@@ -298,7 +298,7 @@ def _adapter_sizes(spec: ModelSpec, kernel: Kernel, ranks: dict[str, int]) -> It
     for name, projections in GROUPS.items():
         outputs, inputs = zip(*(spec.projection_shape(p) for p in projections), strict=True)
         if rank := ranks[name]:
-            yield spec.num_layers * kernel.packed_bytes(_round_up(len(projections) * rank, LANES), inputs[0])
+            yield spec.num_layers * kernel.packed_bytes(round_up(len(projections) * rank, LANES), inputs[0])
             yield from (spec.num_layers * kernel.packed_bytes(out, rank, RANK_MULTIPLE) for out in outputs)
 
 
@@ -322,7 +322,3 @@ class PackedAdapters:
     def address(self, slot: Slot | None) -> int:
         """Of a slot's table, 0 for base rows."""
         return 0 if slot is None else self._resident[slot.digest].address
-
-
-def _round_up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple

@@ -149,7 +149,7 @@ class Kernel:
 
     def packed_bytes(self, outputs: int, inputs: int, multiple: int = GROUP) -> int:
         """Bytes of a matrix whose inputs are padded to a multiple of ``multiple``."""
-        return int(self._c.tk_packed_bytes(outputs, _round_up(inputs, multiple)))
+        return int(self._c.tk_packed_bytes(outputs, round_up(inputs, multiple)))
 
     def matrix(self, weights: torch.Tensor, multiple: int, memory: torch.Tensor) -> PackedMatrix:
         """Room at the beginning of ``memory`` (uint8) for fp32 ``[n, out, in]``; ``fill`` packs them.
@@ -160,7 +160,7 @@ class Kernel:
         if outputs % LANES:
             raise ValueError(f"{outputs} outputs are no multiple of {LANES}")
         size = self.packed_bytes(outputs, inputs, multiple)
-        return PackedMatrix(memory[: n * size].view(n, size), outputs, _round_up(inputs, multiple))
+        return PackedMatrix(memory[: n * size].view(n, size), outputs, round_up(inputs, multiple))
 
     def fill(self, matrix: PackedMatrix, weights: torch.Tensor) -> None:
         """Quantise fp32 ``[n, out, in]`` into its place."""
@@ -305,7 +305,8 @@ def _rounded_weights(weights: torch.Tensor, steps: int) -> torch.Tensor:
     return rounded.view(weights.shape[0], -1)[:, : weights.shape[1]]
 
 
-def _round_up(value: int, multiple: int) -> int:
+def round_up(value: int, multiple: int) -> int:
+    """The smallest multiple of ``multiple`` that is not below ``value``."""
     return -(-value // multiple) * multiple
 
 
