@@ -1,7 +1,6 @@
 // Quantisation, the GEMM tile and the exponential, written once over the sixteen lanes of simd_*.h.
 
-constexpr int QUADS = TK_GROUP / 4;   // dot products of four in a group
-constexpr int PREFETCH_BYTES = 1024;  // how far ahead of their use weights are asked for
+constexpr int QUADS = TK_GROUP / 4;  // dot products of four in a group
 constexpr int CACHE_LINE = 64;
 constexpr float MAX_INT8 = 127.0f;
 
@@ -83,7 +82,7 @@ inline void columns(const TkMatrix& m, int block, const Quantised& q, size_t tok
     for (int i = 0; i < QUADS; ++i) {
       for (int c = 0; c < C; ++c) {
         const uint8_t* at = weights + c * size;
-        prefetch(at + PREFETCH_BYTES);
+        prefetch_far(at + C * size);  // what this thread multiplies next, as Team::share hands out tasks
         const Weights w = load_weights(at);
         for (int r = 0; r < R; ++r) sums[r][c] = dot(sums[r][c], w, load_quad(x + r * q.width + 4 * i));
       }
@@ -128,29 +127,15 @@ inline void multiply_rows(const TkMatrix& m, int block, const Quantised& q, int 
   if constexpr (R > 1) multiply_rows<B, R - 1>(m, block, q, token, rows, write);
 }
 
-struct Nothing {
-  void operator()(int, int) const {}
-};
-
-// Calls `write(token, block, F16[B])` for all outputs of tokens [start, stop) in blocks [block, block + B), and before
-// that `expect(start, stop)` for the tokens of each tile, to ask for what `write` will need. Tiles are of equal size:
-// one of a single token would load as many weights as a full one.
-template <int B, typename Write, typename Expect = Nothing>
-inline void multiply_blocks(const TkMatrix& m, int block, const Quantised& q, int start, int stop, const Write& write,
-                            const Expect& expect = Expect()) {
+// Calls `write(token, block, F16[B])` for all outputs of tokens [start, stop) in blocks [block, block + B). Tiles are
+// of equal size: one of a single token would load as many weights as a full one.
+template <int B, typename Write>
+inline void multiply_blocks(const TkMatrix& m, int block, const Quantised& q, int start, int stop, const Write& write) {
   for (int tiles = (stop - start + TILE_ROWS - 1) / TILE_ROWS; tiles > 0; --tiles) {
     const int rows = (stop - start + tiles - 1) / tiles;
-    expect(start, start + rows);
     multiply_rows<B, TILE_ROWS>(m, block, q, start, rows, write);
     start += rows;
   }
-}
-
-// Asks for what lora_up will read.
-inline void expect_lora_up(const TkMatrix& up, int block) {
-  const size_t size = block_bytes(up);
-  const uint8_t* at = up.blocks + block * size;
-  for (size_t i = 0; i < size; i += CACHE_LINE) prefetch(at + i);
 }
 
 // What an adapter adds to one block of outputs of one token: B t, t being quantised in groups.

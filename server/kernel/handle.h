@@ -15,6 +15,7 @@ namespace townsfolk {
 struct Scratch {
   std::vector<float> residual;  // [count][hidden]
   std::vector<float> qkv;       // [count][q + 2 kv]
+  std::vector<float> gate_up;   // [count][2 ffn]: the adapters' part of gate and up, in alternating blocks
   std::vector<float> wide;      // [count][max(q, ffn)]: attention's output, then the activated feed-forward
 
   // Activations as int8: a scale for every group of inputs, and the sum of the group's values times that scale.
@@ -50,6 +51,7 @@ namespace townsfolk {
 struct InstructionSet {
   const char* name;
   Packing packing;
+  void (*pack)(const float* weights, int out, int in, int padded, const Packing&, uint8_t* blocks);
   void (*step)(TkHandle&, const TkStep&);
   void (*matmul)(TkHandle&, const TkMatrix&, const float*, int32_t, float*);
   void (*candidates)(TkHandle&, const TkCandidates&);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <functional>
 
 #include "handle.h"
@@ -12,12 +13,13 @@ namespace {
 
 #include "arithmetic.inl"
 #include "candidates.inl"
+#include "pack.inl"
 #include "pass.inl"
 
 }  // namespace
 
 extern const InstructionSet instruction_set;
-const InstructionSet instruction_set = {NAME, PACKING, step, matmul, candidates};
+const InstructionSet instruction_set = {NAME, PACKING, pack, step, matmul, candidates};
 
 }  // namespace portable
 }  // namespace townsfolk

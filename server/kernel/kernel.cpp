@@ -71,7 +71,7 @@ const char* tk_instruction_set(void) { return townsfolk::in_use().name; }
 int32_t tk_weight_steps(void) { return townsfolk::in_use().packing.steps; }
 int64_t tk_packed_bytes(int32_t out, int32_t padded) { return townsfolk::packed_bytes(out, padded); }
 void tk_pack(const float* weights, int32_t out, int32_t in, int32_t padded, uint8_t* blocks) {
-  townsfolk::pack(weights, out, in, padded, townsfolk::in_use().packing, blocks);
+  townsfolk::in_use().pack(weights, out, in, padded, townsfolk::in_use().packing, blocks);
 }
 TkHandle* tk_open(const TkModel* model, int32_t threads, int32_t spin) { return new TkHandle(*model, threads, spin); }
 void tk_close(TkHandle* handle) { delete handle; }

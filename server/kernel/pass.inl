@@ -2,6 +2,7 @@
 // outputs, so that a single line uses all threads, and what lies between them by tokens.
 
 constexpr int GEMM_ROWS = 128;           // tokens of one GEMM task: their activations stay in the second-level cache
+constexpr int MIN_TASKS_OF_THREAD = 2;   // of the adapters' part: few tokens are cut into pieces
 constexpr int TOKENS_AHEAD = 12;         // whose keys are asked for before they are needed
 constexpr int MAX_RANK_SPACE = 3 * 512;  // three projections of the largest rank that the settings allow
 
@@ -48,6 +49,7 @@ class Pass {
       s_.adapters.push_back(step.adapters[n]);
       for (int i = 0; i < m_.layers * TK_FUSED; ++i) rank_ = std::max(rank_, step.adapters[n][i].rank);
     }
+    if (!s_.adapters.empty()) grow(s_.gate_up, count * 2 * m_.ffn);
     grow(s_.rank_values, count * 3 * rank_);
     rank_groups_ = (rank_ + TK_GROUP - 1) / TK_GROUP;
     grow(s_.rank_scales, count * 3 * rank_groups_);
@@ -188,6 +190,7 @@ class Pass {
   // A fused projection of all tokens, the adapters' part included.
   template <int FUSED>
   void multiply(int layer, int width) {
+    adapt<FUSED>(layer);
     const TkMatrix& matrix = m_.layer[layer].fused[FUSED];
     const Quantised q = quantised(width);
     const int blocks = matrix.out / TK_LANES;
@@ -198,74 +201,66 @@ class Pass {
     team_.share(tasks, [&](int task) {
       const int block = task % columns * task_blocks;
       const int start = task / columns * GEMM_ROWS, stop = std::min(start + GEMM_ROWS, step_.count);
-      expect_next_down<FUSED>(layer, task, tasks);
       const auto write = [&](int n, int first, auto& totals) { write_outputs<FUSED>(layer, n, first, totals); };
-      const auto expect = [&](int from, int to) { expect_adapters<FUSED>(layer, from, to, block, task_blocks); };
       multiply_some<std::max(TILE_COLUMNS, 2)>(matrix, std::min(task_blocks, blocks - block), block, q, start, stop,
-                                               write, expect);
+                                               write);
     });
   }
 
   // multiply_blocks for a number of blocks that is known at run time only.
-  template <int B, typename Write, typename Expect = Nothing>
+  template <int B, typename Write>
   static void multiply_some(const TkMatrix& matrix, int count, int block, const Quantised& q, int start, int stop,
-                            const Write& write, const Expect& expect = Expect()) {
-    if (count == B) return multiply_blocks<B>(matrix, block, q, start, stop, write, expect);
-    if constexpr (B > 1) multiply_some<B - 1>(matrix, count, block, q, start, stop, write, expect);
+                            const Write& write) {
+    if (count == B) return multiply_blocks<B>(matrix, block, q, start, stop, write);
+    if constexpr (B > 1) multiply_some<B - 1>(matrix, count, block, q, start, stop, write);
   }
 
-  // Adapters' up-projections come from main memory in many small pieces: they are asked for while the tile is computed.
-  template <int FUSED>
-  void expect_adapters(int layer, int start, int stop, int block, int count) const {
-    for (int n = start; n < stop; ++n) {
-      const TkLora* adapter = lora(n, layer, FUSED);
-      if (adapter == nullptr || (n > start && step_.adapters[n] == step_.adapters[n - 1])) continue;
-      for (int b = block; b < block + count; ++b) {
-        const Place place = place_of<FUSED>(b);
-        expect_lora_up(adapter->up[place.projection], place.block);
-      }
-    }
-  }
-
-  // Down-projections of the next phase are read once and by few tokens, which would wait for them. So each GEMM task
-  // asks for its share of them.
-  template <int FUSED>
-  void expect_next_down(int layer, int task, int tasks) const {
-    const int next = (FUSED + 1) % TK_FUSED;
-    if (next == 0 && ++layer == m_.layers) return;
-    for (const TkLora* adapter : s_.adapters) {
-      const TkMatrix& down = adapter[layer * TK_FUSED + next].down;
-      if (adapter[layer * TK_FUSED + next].rank == 0) continue;
-      const int64_t lines = static_cast<int64_t>(down.out / TK_LANES * block_bytes(down)) / CACHE_LINE;
-      for (int64_t line = lines * task / tasks; line < lines * (task + 1) / tasks; ++line) {
-        prefetch_far(down.blocks + line * CACHE_LINE);
-      }
-    }
-  }
-
+  // What comes before a fused projection's own part is added to it: the adapters' part, and the residual.
   template <int FUSED, int B>
   void write_outputs(int layer, int n, int block, F16 (&totals)[B]) {
-    if (const TkLora* adapter = lora(n, layer, FUSED)) {
-      for (int b = 0; b < B; ++b) totals[b] = totals[b] + adapted<FUSED>(*adapter, n, block + b);
+    float* out = outputs<FUSED>(n) + block * TK_LANES;
+    if ((FUSED != TK_QKV && FUSED != TK_GATE_UP) || lora(n, layer, FUSED) != nullptr) {
+      for (int b = 0; b < B; ++b) totals[b] = totals[b] + load(out + b * TK_LANES);
     }
-    if (FUSED == TK_QKV) {
-      const float* bias = m_.layer[layer].qkv_bias;
-      float* out = &s_.qkv[static_cast<size_t>(n) * (q_size_ + 2 * kv_size_)];
-      for (int b = 0; b < B; ++b) {
-        const int at = (block + b) * TK_LANES;
-        store(out + at, bias == nullptr ? totals[b] : totals[b] + load(bias + at));
-      }
-    } else if (FUSED == TK_GATE_UP) {
+    if (FUSED == TK_GATE_UP) {
       const F16 gate = totals[0], one = set1(1.0f);
       const F16 silu = gate / (one + exp(set1(0.0f) - gate));
       store(&s_.wide[static_cast<size_t>(n) * m_.ffn + block / 2 * TK_LANES], silu * totals[B - 1]);
-    } else {
-      float* out = &s_.residual[static_cast<size_t>(n) * m_.hidden];
-      for (int b = 0; b < B; ++b) {
-        const int at = (block + b) * TK_LANES;
-        store(out + at, load(out + at) + totals[b]);
-      }
+      return;
     }
+    const float* bias = FUSED == TK_QKV ? m_.layer[layer].qkv_bias : nullptr;
+    for (int b = 0; b < B; ++b) {
+      const int at = b * TK_LANES;
+      store(out + at, bias == nullptr ? totals[b] : totals[b] + load(bias + block * TK_LANES + at));
+    }
+  }
+
+  // Where a token's outputs of a fused projection lie, in the order of its blocks.
+  template <int FUSED>
+  float* outputs(int n) {
+    if (FUSED == TK_QKV) return &s_.qkv[static_cast<size_t>(n) * (q_size_ + 2 * kv_size_)];
+    if (FUSED == TK_GATE_UP) return &s_.gate_up[static_cast<size_t>(n) * 2 * m_.ffn];
+    return &s_.residual[static_cast<size_t>(n) * m_.hidden];
+  }
+
+  // The adapters' part of all outputs of a fused projection. A token's share of an adapter is read in one go: pieces of
+  // a few outputs, as a GEMM task needs them, would come from memory at a quarter of the speed.
+  template <int FUSED>
+  void adapt(int layer) {
+    if (s_.adapters.empty()) return;
+    const int blocks = m_.layer[layer].fused[FUSED].out / TK_LANES;
+    const int pieces = std::max(1, MIN_TASKS_OF_THREAD * team_.threads() / step_.count);
+    team_.share(step_.count * pieces, [&](int task) {
+      const int n = task / pieces, piece = task % pieces;
+      const TkLora* adapter = lora(n, layer, FUSED);
+      if (adapter == nullptr) return;
+      float* out = outputs<FUSED>(n);
+      for (int block = blocks * piece / pieces; block < blocks * (piece + 1) / pieces; ++block) {
+        const F16 part = adapted<FUSED>(*adapter, n, block);
+        float* to = out + block * TK_LANES;
+        store(to, FUSED == TK_QKV || FUSED == TK_GATE_UP ? part : part + load(to));
+      }
+    });
   }
 
   // Where a block of a fused projection lies: in which of its projections, and in which block of that.

@@ -42,6 +42,10 @@ class EngineSettings(_Settings):
     adapter_slots: int = Field(64, ge=1, le=4096, description="adapters resident together")
     host_adapter_bytes: int = Field(512 * MEBIBYTE, ge=0, description="adapters kept in host memory")
     prefix_cache_tokens: int = Field(16_384, ge=0, le=100_000_000, description="tokens whose KV is kept for reuse")
+    keep_prepared: bool = Field(
+        True,
+        description="keep packed weights in the cache folder: quicker starts for disk space of about the model's size",
+    )
     restart_backoff_s: float = Field(
         0.5, gt=0, le=60, description="pause before a dead engine is started again; doubles"
     )

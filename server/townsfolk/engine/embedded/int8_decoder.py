@@ -7,7 +7,7 @@ on its neighbours: its logits are the same bits whoever shares the batch.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
@@ -34,6 +34,7 @@ from townsfolk.engine.embedded.kernel import (
 )
 from townsfolk.engine.embedded.kv_cache import KvCache
 from townsfolk.engine.embedded.peft_adapter import AdapterWeights
+from townsfolk.engine.embedded.prepared import PreparedCheckpoint
 from townsfolk.engine.embedded.sampler import CANDIDATES, Candidates, FindCandidates, SamplingBatch
 from townsfolk.engine.embedded.spec import ModelSpec
 from townsfolk.errors import FailedPrecondition
@@ -90,16 +91,20 @@ class Int8Decoder:
             return pointer
 
         packer = ThreadPoolExecutor(1, thread_name_prefix="packer")  # while this thread reads the next matrix
-        arena = WeightArena(kernel, _base_bytes(spec, kernel), packer)
+        arena = WeightArena(kernel, base_bytes(spec, kernel), packer)
+        prepared = isinstance(checkpoint, PreparedCheckpoint)
+        if isinstance(checkpoint, PreparedCheckpoint):
+            arena.restore(checkpoint.take_packed())
 
-        def packed(weights: torch.Tensor) -> PackedMatrix:
-            matrix = arena.pack(weights[None])
+        def packed(outputs: int, inputs: int, weights: Callable[[], torch.Tensor]) -> PackedMatrix:
+            matrix = arena.reserve(1, outputs, inputs) if prepared else arena.pack(weights()[None])
             self._kept.append(matrix)
             return matrix
 
-        embeddings = load("model.embed_tokens.weight")
-        head = embeddings if spec.tied_embeddings else load("lm_head.weight")
-        head = torch.nn.functional.pad(head, (0, 0, 0, -spec.vocab_size % LANES))
+        def head() -> torch.Tensor:
+            dense = load("model.embed_tokens.weight" if spec.tied_embeddings else "lm_head.weight")
+            return torch.nn.functional.pad(dense, (0, 0, 0, -spec.vocab_size % LANES))
+
         layers = (CLayer * spec.num_layers)()
         for index in range(spec.num_layers):
             _fill_layer(layers[index], spec, f"model.layers.{index}.", load, keep, packed)
@@ -117,9 +122,9 @@ class Int8Decoder:
             kv.rows,
             spec.norm_eps,
             layers,
-            keep(embeddings.to(torch.bfloat16)),
+            keep(checkpoint.tensor("model.embed_tokens.weight").to(torch.bfloat16)),
             keep(load("model.norm.weight")),
-            packed(head).c(),
+            packed(round_up(spec.vocab_size, LANES), spec.hidden_size, head).c(),
             keep(angles.cos()),
             keep(angles.sin()),
             kv.keys.data_ptr(),
@@ -127,6 +132,7 @@ class Int8Decoder:
         )
         arena.finish()
         packer.shutdown()
+        self.packed = arena.memory
         self.model = kernel.open(model, threads, share_cores)
 
     def forward(self, step: Step, kv: KvCache, pool: AdapterPool) -> torch.Tensor:
@@ -186,15 +192,20 @@ def _fill_layer(layer: CLayer, spec: ModelSpec, prefix: str, load: Any, keep: An
     layer.k_norm = keep(load(attention + "k_norm.weight") if spec.qk_norm else None)
     biases = [load(f"{attention}{p}_proj.bias") for p in "qkv"] if spec.qkv_bias else None
     layer.qkv_bias = keep(torch.cat(biases) if biases else None)
-    gate, up = (load(f"{mlp}{p}_proj.weight").view(-1, LANES, spec.hidden_size) for p in ("gate", "up"))
+
+    def gate_up() -> torch.Tensor:
+        gate, up = (load(f"{mlp}{p}_proj.weight").view(-1, LANES, spec.hidden_size) for p in ("gate", "up"))
+        return torch.stack((gate, up), dim=1).view(-1, spec.hidden_size)  # in alternating blocks
+
     fused = {
-        "qkv": torch.cat([load(f"{attention}{p}_proj.weight") for p in "qkv"]),
-        "o": load(attention + "o_proj.weight"),
-        "gate_up": torch.stack((gate, up), dim=1).view(-1, spec.hidden_size),  # in alternating blocks
-        "down": load(mlp + "down_proj.weight"),
+        "qkv": lambda: torch.cat([load(f"{attention}{p}_proj.weight") for p in "qkv"]),
+        "o": lambda: load(attention + "o_proj.weight"),
+        "gate_up": gate_up,
+        "down": lambda: load(mlp + "down_proj.weight"),
     }
     for index, name in enumerate(FUSED):
-        layer.fused[index] = packed(fused[name]).c()
+        shapes = [spec.projection_shape(projection) for projection in GROUPS[name]]
+        layer.fused[index] = packed(sum(out for out, _ in shapes), shapes[0][1], fused[name]).c()
 
 
 class WeightArena:
@@ -207,20 +218,31 @@ class WeightArena:
 
     def __init__(self, kernel: Kernel, size: int, packer: Executor | None = None) -> None:
         self._kernel = kernel
-        self._memory = allocate_weights(size)
+        self.memory = allocate_weights(size)
         self._used = 0
         self._packer = packer
         self._jobs: list[Future[None]] = []
 
     def pack(self, weights: torch.Tensor, multiple: int = GROUP) -> PackedMatrix:
         """Quantise fp32 ``[n, out, in]`` behind what is there already; see ``Kernel.pack``."""
-        matrix = self._kernel.matrix(weights, multiple, self._memory[self._used :])
-        self._used += matrix.bytes
+        matrix = self.reserve(*weights.shape, multiple)
         if self._packer is None:
             self._kernel.fill(matrix, weights)
         else:
             self._jobs.append(self._packer.submit(self._kernel.fill, matrix, weights))
         return matrix
+
+    def reserve(self, n: int, outputs: int, inputs: int, multiple: int = GROUP) -> PackedMatrix:
+        """Room behind what is there already, for fp32 ``[n, out, in]``."""
+        matrix = self._kernel.matrix(n, outputs, inputs, multiple, self.memory[self._used :])
+        self._used += matrix.bytes
+        return matrix
+
+    def restore(self, packed: torch.Tensor) -> None:
+        """Fill the memory with what it held before, uint8 ``[size]``. Raises ``ValueError`` for another size."""
+        if packed.shape != self.memory.shape:
+            raise ValueError(f"{len(packed)} bytes of packed weights do not fill {len(self.memory)}")
+        self.memory.copy_(packed)
 
     def finish(self) -> None:
         """Wait until all is packed."""
@@ -228,7 +250,7 @@ class WeightArena:
             job.result()
 
 
-def _base_bytes(spec: ModelSpec, kernel: Kernel) -> int:
+def base_bytes(spec: ModelSpec, kernel: Kernel) -> int:
     """Of all base matrices, packed."""
     shapes = [spec.projection_shape(p) for projections in GROUPS.values() for p in projections] * spec.num_layers
     shapes.append((round_up(spec.vocab_size, LANES), spec.hidden_size))

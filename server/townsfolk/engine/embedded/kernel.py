@@ -40,6 +40,7 @@ LIBRARY = Path(__file__).with_name(
     {"win32": "townsfolk_kernel.dll", "darwin": "libtownsfolk_kernel.dylib"}.get(sys.platform, "libtownsfolk_kernel.so")
 )
 
+HUGE_PAGE = 2 << 20
 SPINS = 2000  # looks at a barrier before a thread yields its core: some 50 µs
 SPINS_SHARING_CORES = 50
 SELF_TEST_TOLERANCE = 1e-4  # of the largest output: fp32 sums in another order
@@ -151,12 +152,11 @@ class Kernel:
         """Bytes of a matrix whose inputs are padded to a multiple of ``multiple``."""
         return int(self._c.tk_packed_bytes(outputs, round_up(inputs, multiple)))
 
-    def matrix(self, weights: torch.Tensor, multiple: int, memory: torch.Tensor) -> PackedMatrix:
+    def matrix(self, n: int, outputs: int, inputs: int, multiple: int, memory: torch.Tensor) -> PackedMatrix:
         """Room at the beginning of ``memory`` (uint8) for fp32 ``[n, out, in]``; ``fill`` packs them.
 
         Raises ``ValueError`` where the outputs are no multiple of ``LANES``.
         """
-        n, outputs, inputs = weights.shape
         if outputs % LANES:
             raise ValueError(f"{outputs} outputs are no multiple of {LANES}")
         size = self.packed_bytes(outputs, inputs, multiple)
@@ -171,7 +171,9 @@ class Kernel:
     def pack(self, weights: torch.Tensor, multiple: int = GROUP) -> PackedMatrix:
         """``matrix`` in memory of its own, filled."""
         n, outputs, inputs = weights.shape
-        matrix = self.matrix(weights, multiple, allocate_weights(n * self.packed_bytes(outputs, inputs, multiple)))
+        matrix = self.matrix(
+            n, outputs, inputs, multiple, allocate_weights(n * self.packed_bytes(outputs, inputs, multiple))
+        )
         self.fill(matrix, weights)
         return matrix
 
@@ -270,10 +272,13 @@ def allocate_weights(size: int) -> torch.Tensor:
     """Uint8 ``[size]`` on huge pages where the system has them: a step reads all weights once, in order."""
     if sys.platform != "linux":
         return torch.empty(size, dtype=torch.uint8)
-    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    pages = -(-size // HUGE_PAGE) * HUGE_PAGE
+    memory = mmap.mmap(-1, pages + HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with contextlib.suppress(OSError):  # a kernel without them
         memory.madvise(mmap.MADV_HUGEPAGE)
-    return torch.frombuffer(memory, dtype=torch.uint8)
+    whole = torch.frombuffer(memory, dtype=torch.uint8)
+    start = -whole.data_ptr() % HUGE_PAGE
+    return whole[start : start + size]
 
 
 def quantised_matmul(x: torch.Tensor, weights: torch.Tensor, kernel: Kernel) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
 
@@ -12,8 +13,9 @@ import torch
 from townsfolk.config import EngineSettings
 from townsfolk.engine.embedded.checkpoint import open_checkpoint
 from townsfolk.engine.embedded.engine import EmbeddedEngine
-from townsfolk.engine.embedded.int8_decoder import check_shape
+from townsfolk.engine.embedded.int8_decoder import Int8Decoder, base_bytes, check_shape
 from townsfolk.engine.embedded.kernel import load_kernel
+from townsfolk.engine.embedded.prepared import PreparedCheckpoint, keep_prepared, open_prepared
 from townsfolk.engine.embedded.spec import ModelSpec
 from townsfolk.errors import FailedPrecondition, InvalidArgument
 
@@ -30,9 +32,13 @@ def start_engine(settings: EngineSettings, wake: Callable[[], None]) -> Embedded
     device = choose_device(settings.device)
     if device.type == "cpu":
         torch.set_num_threads(settings.threads or physical_cores())
-    checkpoint = open_checkpoint(settings.model)
+    prepared = _find_prepared(settings, device)
+    checkpoint = prepared or open_checkpoint(settings.model)
     dtype = choose_dtype(settings.dtype, device, checkpoint.spec)
     engine = EmbeddedEngine(checkpoint, settings, device, dtype, wake)
+    if settings.keep_prepared and prepared is None and isinstance(engine.decoder, Int8Decoder):
+        keeping = (settings.model, load_kernel(), checkpoint, engine.decoder.packed)
+        threading.Thread(target=keep_prepared, args=keeping, name="keeper", daemon=True).start()
     log.info(
         "%s on %s in %s, %d threads, loaded in %.1f s",
         engine.spec.name,
@@ -42,6 +48,19 @@ def start_engine(settings: EngineSettings, wake: Callable[[], None]) -> Embedded
         time.perf_counter() - started,
     )
     return engine
+
+
+def _find_prepared(settings: EngineSettings, device: torch.device) -> PreparedCheckpoint | None:
+    if settings.model is None or device.type != "cpu" or settings.dtype not in ("auto", "int8"):
+        return None
+    try:
+        kernel = load_kernel()
+    except FailedPrecondition:
+        return None
+    prepared = open_prepared(settings.model, kernel) if settings.keep_prepared else None
+    if prepared is None or prepared.packed_bytes != base_bytes(prepared.spec, kernel):
+        return None
+    return prepared
 
 
 def choose_device(wanted: str) -> torch.device:
