@@ -156,6 +156,7 @@ class Daemon:
         log.info("draining: %d lines in flight", len(self.runner.registry.running))
         await self._health.leave()
         self._admission.close(Unavailable("the daemon is shutting down and takes no new lines"))
+        self.runner.registry.cancel_abandoned()
         await self.runner.registry.wait_idle(self.settings.daemon.drain_grace_s)
         await self.runner.registry.cancel_all()
         self._dialogue.end_scenes(Unavailable("the daemon has shut down"))

@@ -267,8 +267,9 @@ class TurnRunner:
 
     async def _check_restored(self, session: Session) -> None:
         """Trust no tokens of a save that say anything but its words: it may be forged, or made with another model."""
-        tokenizer = self.prepare().tokenizer
-        session.forget_tokens_of(await asyncio.to_thread(turns_with_doubtful_tokens, session.history[:], tokenizer))
+        prompts = await asyncio.to_thread(self.prepare)
+        history = session.history[:]
+        session.forget_tokens_of(await asyncio.to_thread(turns_with_doubtful_tokens, history, prompts.tokenizer))
         session.unchecked = False
 
     def _plan(self, turn: Turn, request: TurnRequest, history: list[Exchange]) -> _Plan:
