@@ -341,7 +341,7 @@ async def test_old_turns_are_forgotten_and_freed(town: Town, monkeypatch: pytest
     town.daemon.runner.registry.forget_old()
     assert (await refused(town, "forgotten")).code() == grpc.StatusCode.NOT_FOUND
     gc.collect()
-    assert not [thing for thing in gc.get_objects() if isinstance(thing, TurnRecord) and thing.turn_id == "forgotten"]
+    assert not [thing for thing in gc.get_objects() if type(thing) is TurnRecord and thing.turn_id == "forgotten"]
 
 
 async def test_turns_with_too_many_events_push_older_ones_out(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from tests.daemon.conftest import PATIENCE_S, StartTown, Town, soon, spoken
-from tests.fakes import Reply
+from tests.fakes import Reply, ScriptedEngine
 from townsfolk.config import Settings
 from townsfolk.daemon.server import Daemon
 from townsfolk.dialogue import saves
@@ -128,6 +128,34 @@ async def test_missing_personas_are_named_and_the_others_go_on(start_town: Start
     await fresh.say("Two.", session_id=session)
     assert "One." in (await fresh.engine.line(0)).prompt
     assert (await status_of(fresh.say(session_id=session, persona_id="elf")))[0] == "NOT_FOUND"
+
+
+async def test_a_session_can_be_restored_while_the_model_is_loaded(start_town: StartTown, persona_folder: Path) -> None:
+    town = await start_town()
+    session = await town.open("smith")
+    town.engine.script.append(Reply(" Nine marks."))
+    await town.say("How much?", session_id=session)
+    state = (await save(town, session)).state
+    loading = asyncio.Event()
+
+    class SlowEngine(ScriptedEngine):
+        async def start(self) -> None:
+            await loading.wait()
+            await super().start()
+
+    engine = SlowEngine()
+    daemon = Daemon(town.daemon.settings, engine)
+    starting = asyncio.create_task(daemon.start())
+    while daemon._address is None:
+        await asyncio.sleep(0)
+    async with grpc.aio.insecure_channel(daemon.address) as channel:
+        fresh = Town(daemon, engine, channel)
+        await fresh.sessions.Restore(RestoreRequest(state=state), wait_for_ready=True)
+        loading.set()
+        await soon(starting)
+        await fresh.say("Well?", session_id=session)
+        assert "assistant\n Nine marks.<|im_end|>" in (await engine.line(0)).prompt
+    await daemon.stop()
 
 
 async def test_a_full_daemon_restores_no_more(start_town: StartTown) -> None:

@@ -12,13 +12,15 @@ from townsfolk.dialogue.outbox import Outbox
 from townsfolk.dialogue.session import Session
 from townsfolk.dialogue.turn_record import TurnRecord
 from townsfolk.dialogue.turn_stats import TurnMeter
+from townsfolk.errors import TownsfolkError
 
 
 @dataclass(slots=True, eq=False)
 class Turn:
     """A turn that runs or waits. ``on_end`` is called once, after its last event.
 
-    ``heard_characters`` bounds what the session will remember of the line, where less was heard than said.
+    ``refusal`` keeps the engine from being asked. ``may_fall_back`` tells whether a fallback line may stand in for the
+    line. ``heard_characters`` bounds what the session will remember of it, where less was heard than said.
     """
 
     id: str
@@ -29,6 +31,8 @@ class Turn:
     meter: TurnMeter = field(default_factory=TurnMeter)
     text: str = ""
     situation: str = ""
+    refusal: TownsfolkError | None = None
+    may_fall_back: bool = True
     line: SpokenLine | None = None
     adapter_digest: str = ""
     ended: bool = False

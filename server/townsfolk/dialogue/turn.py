@@ -152,9 +152,9 @@ class TurnRunner:
         seconds = self._seconds(request.deadline_s, call_deadline_s)
         if session is not None and refusal is None:
             self.registry.cancel_abandoned(session, persona_id)
-        turn = Turn(turn_id, persona_id, session, outbox, on_end, text=text, situation=situation)
+        turn = Turn(turn_id, persona_id, session, outbox, on_end, text=text, situation=situation, refusal=refusal)
         self.registry.add(turn)
-        turn.task = asyncio.create_task(self._run(turn, request, seconds, refusal), name=f"turn {turn_id}")
+        turn.task = asyncio.create_task(self._run(turn, request, seconds), name=f"turn {turn_id}")
         return turn
 
     async def speak(
@@ -193,26 +193,24 @@ class TurnRunner:
 
     # ── one turn ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _run(self, turn: Turn, request: TurnRequest, seconds: float, refusal: TownsfolkError | None) -> None:
+    async def _run(self, turn: Turn, request: TurnRequest, seconds: float) -> None:
         """The turn's task: whatever happens, it ends with exactly one last event."""
         last: Happening
         try:
             turn.begin()
-            last = await self._outcome(turn, request, seconds, refusal)
+            last = await self._outcome(turn, request, seconds)
         except asyncio.CancelledError:
             last = TurnFinished(FinishReason.CANCELLED, turn.spoken, turn.meter.stats())
         turn.end(last)
         # a client that was refused may ask again under the same id
-        self.registry.remove(turn, last, keep=refusal is None or not isinstance(last, TurnFailed))
+        self.registry.remove(turn, last, keep=turn.refusal is None or not isinstance(last, TurnFailed))
 
-    async def _outcome(
-        self, turn: Turn, request: TurnRequest, seconds: float, refusal: TownsfolkError | None
-    ) -> Happening:
+    async def _outcome(self, turn: Turn, request: TurnRequest, seconds: float) -> Happening:
         """Speak the line, or what stands in for it. Returns the turn's last event."""
-        if refusal is not None:
-            return await self._instead(turn, refusal)
         scope = asyncio.timeout(seconds)
         try:
+            if turn.refusal is not None:
+                raise turn.refusal
             async with scope:
                 reason = await self._speak(turn, request)
             return TurnFinished(reason, turn.spoken, turn.meter.stats())
@@ -230,7 +228,7 @@ class TurnRunner:
     async def _instead(self, turn: Turn, failure: TownsfolkError) -> TurnFinished | TurnFailed:
         """One of the persona's fallback lines where ``failure`` calls for one and there is one; else the failure."""
         reason = reason_of(failure)
-        if reason is None or turn.spoken:
+        if reason is None or turn.spoken or not turn.may_fall_back:
             return TurnFailed(failure)
         try:
             loaded = await asyncio.to_thread(self._library.get, turn.persona_id)
