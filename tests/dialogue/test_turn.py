@@ -11,7 +11,14 @@ import pytest
 import pytest_asyncio
 
 from tests.fakes import Reply, ScriptedEngine, unavailable, write_persona
-from townsfolk.dialogue.events import FinishReason, SpeechDelta, TurnEvent, TurnFailed, TurnFinished
+from townsfolk.dialogue.events import (
+    FallbackReason,
+    FinishReason,
+    SpeechDelta,
+    TurnEvent,
+    TurnFailed,
+    TurnFinished,
+)
 from townsfolk.dialogue.outbox import Outbox
 from townsfolk.dialogue.request import SamplingOverrides, TurnRequest
 from townsfolk.dialogue.session import SessionStore
@@ -110,6 +117,23 @@ async def test_a_reply_that_leaves_no_room_for_the_prompt_is_refused(runner: Tur
         assert isinstance(last, TurnFailed)
         assert isinstance(last.error, InvalidArgument)
         assert last.error.field == field
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_a_fallback_line_stands_in_only_where_it_may(
+    runner: TurnRunner, engine: ScriptedEngine, tmp_path: Path, allowed: bool
+) -> None:
+    with (tmp_path / "smith" / "persona.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[[fallback]]\nline = "Bad heat."\nwhen = "error"\n')
+    engine.script.append(Reply(error=unavailable()))
+    outbox = Outbox()
+    runner.start(HELLO, outbox).may_fall_back = allowed
+    last = (await all_of(outbox))[-1].what
+    if allowed:
+        assert isinstance(last, TurnFinished)
+        assert (last.text, last.fallback) == ("Bad heat.", FallbackReason.ERROR)
+    else:
+        assert isinstance(last, TurnFailed)
 
 
 async def test_a_long_history_leaves_room_for_the_line(runner: TurnRunner, engine: ScriptedEngine) -> None:
