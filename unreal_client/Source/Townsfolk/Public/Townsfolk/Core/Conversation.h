@@ -1,0 +1,357 @@
+// Copyright Townsfolk contributors. Licensed under the Apache License, Version 2.0.
+
+#pragma once
+
+#include "Townsfolk/Core/Connection.h"
+#include "Townsfolk/Core/SayLine.h"
+#include "Townsfolk/Core/Typewriter.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace Townsfolk
+{
+/** How a line ended. */
+struct FSpokenLine
+{
+	/** What was spoken; of an interrupted line, what the player saw. */
+	std::string Text;
+	int32_t FinishReason = TOWNSFOLK_FINISH_UNSPECIFIED;
+	/** "busy", "timeout" or "error" if it is one of the persona's authored lines, else empty. */
+	std::string FallbackReason;
+	townsfolk_turn_stats Stats = {};
+};
+
+/** Hears what a persona says. */
+class IConversationListener
+{
+public:
+	virtual ~IConversationListener() = default;
+	virtual void OnLineStarted() = 0;
+	virtual void OnSpeechDelta(const std::string& Text) = 0;
+	virtual void OnSubtitleChanged(const std::string& Shown) = 0;
+	virtual void OnEmotion(const std::string& Name) = 0;
+	virtual void OnAction(const std::string& Name, const std::string& ArgumentsJson) = 0;
+	virtual void OnLineFinished(const FSpokenLine& Line) = 0;
+	virtual void OnLineFailed(
+		int32_t Status, const std::string& Message, const std::string& Field, double RetryAfterS) = 0;
+};
+
+/** Who talks, and in which session. */
+struct FConversationSettings
+{
+	std::string PersonaId;
+	/** Session to speak in, opened if it is not open yet. Empty: one of the conversation's own, closed with it. */
+	std::string SessionId;
+	std::string PlayerName;
+	/** False: every line stands for itself and is not remembered. */
+	bool bRemembers = true;
+	/** Speed of the subtitle; 0 shows text as it comes. */
+	double CharactersPerSecond = 0;
+};
+
+/**
+ * The talk of one persona with the player: at most one line at a time, in a session that is opened when it is needed.
+ *
+ * Every Say ends with exactly one OnLineFinished or OnLineFailed, unless the conversation is destroyed first. A Say while
+ * a line is being spoken interrupts that one. The next line waits until the daemon knows how much of the last one was
+ * heard, since that decides what the persona remembers.
+ */
+class FConversation : public std::enable_shared_from_this<FConversation>
+{
+public:
+	/** The listener must outlive the conversation; it may destroy it within a call. */
+	static std::shared_ptr<FConversation> Create(
+		std::shared_ptr<FConnection> Connection, FConversationSettings Settings, IConversationListener& Listener)
+	{
+		return std::shared_ptr<FConversation>(new FConversation(std::move(Connection), std::move(Settings), Listener));
+	}
+
+	FConversation(const FConversation&) = delete;
+	FConversation& operator=(const FConversation&) = delete;
+
+	~FConversation()
+	{
+		if (bOpen && Settings.SessionId.empty())
+		{
+			Connection->Send(
+				[this](townsfolk_client* Client) { return townsfolk_close_session(Client, SessionId.c_str()); });
+		}
+		Connection->RemoveOwner(Owner);
+	}
+
+	void Say(FSayLine Line)
+	{
+		Interrupt();
+		Line.PersonaId = Settings.PersonaId;
+		Waiting = std::move(Line);
+		StartWaiting();
+	}
+
+	/** Ends the line where the player stands in it. The persona remembers no more than was shown. */
+	void Interrupt()
+	{
+		DropWaiting();
+		if (bInterrupted || (Turn == 0 && Subtitle.IsDone()))
+		{
+			return;
+		}
+		bInterrupted = true;
+		Subtitle.Stop();
+		if (Turn != 0)
+		{
+			Connection->Cancel(Turn);
+		}
+		ReportHeard();
+	}
+
+	/** Lets the subtitle go on. */
+	void Advance(double Seconds)
+	{
+		if (!bInterrupted && Subtitle.Advance(Seconds))
+		{
+			Listener.OnSubtitleChanged(std::string(Subtitle.Shown()));
+		}
+	}
+
+	/** Whether a line was asked for that has not ended, or whose subtitle is not all shown. */
+	bool IsSpeaking() const { return Waiting.has_value() || Turn != 0 || (!bInterrupted && !Subtitle.IsDone()); }
+
+	/** The session's id; empty while none is open. */
+	std::string OpenSessionId() const { return bOpen ? SessionId : std::string(); }
+
+	/** Takes up a session that is open already, such as a restored one. */
+	void UseSession(std::string InSessionId)
+	{
+		SessionId = std::move(InSessionId);
+		Settings.SessionId = SessionId;
+		bOpen = true;
+	}
+
+private:
+	FConversation(
+		std::shared_ptr<FConnection> InConnection, FConversationSettings InSettings, IConversationListener& InListener)
+		: Connection(std::move(InConnection))
+		, Settings(std::move(InSettings))
+		, Listener(InListener)
+		, Owner(Connection->AddOwner())
+	{
+		Subtitle.Stop();
+	}
+
+	/** A handler that keeps the conversation alive while it runs, and is deaf once the conversation is gone. */
+	FEventHandler Handler(void (FConversation::*Handle)(const townsfolk_event&))
+	{
+		return [Weak = weak_from_this(), Handle](const townsfolk_event& Event)
+		{
+			const std::shared_ptr<FConversation> Self = Weak.lock();
+			if (Self)
+			{
+				((*Self).*Handle)(Event);
+			}
+			return Self != nullptr;
+		};
+	}
+
+	/** Ends a line that was never begun; at the next tick, as every line ends outside of the call that asks for it. */
+	void DropWaiting()
+	{
+		if (Waiting)
+		{
+			Waiting.reset();
+			Connection->Refuse(Owner, Handler(&FConversation::OnDropped), TOWNSFOLK_CANCELLED, "");
+		}
+	}
+
+	void OnDropped(const townsfolk_event&)
+	{
+		FSpokenLine Unspoken;
+		Unspoken.FinishReason = TOWNSFOLK_FINISH_CANCELLED;
+		Listener.OnLineFinished(Unspoken);
+	}
+
+	void StartWaiting()
+	{
+		if (!Waiting || Turn != 0 || HeardRequest != 0 || OpenRequest != 0)
+		{
+			return;
+		}
+		if (Settings.bRemembers && !bOpen)
+		{
+			OpenSession();
+			return;
+		}
+		FSayLine Line = std::move(*Waiting);
+		Waiting.reset();
+		Line.SessionId = Settings.bRemembers ? SessionId : std::string();
+		bInterrupted = bHeardReported = false;
+		TurnId.clear();
+		Subtitle.Start(Settings.CharactersPerSecond);
+		Turn = Connection->Request(Owner, Handler(&FConversation::OnTurnEvent),
+			[&Line](townsfolk_client* Client)
+			{
+				const townsfolk_say_options Options = Line.Options();
+				return townsfolk_say(Client, &Options);
+			});
+	}
+
+	void OpenSession()
+	{
+		OpenRequest = Connection->Request(Owner, Handler(&FConversation::OnSessionEvent),
+			[this](townsfolk_client* Client)
+			{
+				const char* Persona = Settings.PersonaId.c_str();
+				townsfolk_session_options Options = {};
+				Options.struct_size = sizeof(Options);
+				Options.session_id = FSayLine::OrNull(Settings.SessionId);
+				Options.persona_ids = &Persona;
+				Options.persona_count = 1;
+				Options.player_name = FSayLine::OrNull(Settings.PlayerName);
+				return townsfolk_open_session(Client, &Options);
+			});
+	}
+
+	void OnSessionEvent(const townsfolk_event& Event)
+	{
+		OpenRequest = 0;
+		// A named session may be open already: another component or an earlier map has opened it.
+		const bool bWasOpen =
+			Event.kind == TOWNSFOLK_EVENT_ERROR && !Settings.SessionId.empty() &&
+			(Event.status == TOWNSFOLK_ALREADY_EXISTS ||
+				(Event.status == TOWNSFOLK_INVALID_ARGUMENT && std::string(Event.field) == "session_id"));
+		if (Event.kind == TOWNSFOLK_EVENT_SESSION_OPENED || bWasOpen)
+		{
+			bOpen = true;
+			SessionId = bWasOpen ? Settings.SessionId : Event.session_id;
+			StartWaiting();
+		}
+		else if (Waiting)
+		{
+			Waiting.reset();
+			Fail(Event);
+		}
+	}
+
+	void OnTurnEvent(const townsfolk_event& Event)
+	{
+		if (TurnId.empty())
+		{
+			TurnId = Event.turn_id;
+		}
+		switch (Event.kind)
+		{
+		case TOWNSFOLK_EVENT_FINISHED:
+			EndTurn(Event);
+			break;
+		case TOWNSFOLK_EVENT_ERROR:
+			FailTurn(Event);
+			break;
+		default:
+			if (!bInterrupted)
+			{
+				Hear(Event);
+			}
+		}
+	}
+
+	void Hear(const townsfolk_event& Event)
+	{
+		switch (Event.kind)
+		{
+		case TOWNSFOLK_EVENT_STARTED:
+			Listener.OnLineStarted();
+			break;
+		case TOWNSFOLK_EVENT_SPEECH_DELTA:
+			Subtitle.Append(Event.text);
+			Listener.OnSpeechDelta(Event.text);
+			if (!bInterrupted && Settings.CharactersPerSecond <= 0)
+			{
+				Listener.OnSubtitleChanged(std::string(Subtitle.Shown()));
+			}
+			break;
+		case TOWNSFOLK_EVENT_EMOTION:
+			Listener.OnEmotion(Event.text);
+			break;
+		case TOWNSFOLK_EVENT_ACTION:
+			Listener.OnAction(Event.text, Event.json);
+			break;
+		default:
+			break;
+		}
+	}
+
+	void EndTurn(const townsfolk_event& Event)
+	{
+		Turn = 0;
+		if (!bInterrupted)
+		{
+			Subtitle.Finish(Event.text);
+		}
+		FSpokenLine Line;
+		Line.Text = bInterrupted ? std::string(Subtitle.Shown()) : Event.text;
+		Line.FinishReason = bInterrupted ? int32_t(TOWNSFOLK_FINISH_CANCELLED) : Event.finish_reason;
+		Line.FallbackReason = Event.fallback_reason;
+		Line.Stats = Event.stats;
+		if (bInterrupted)
+		{
+			ReportHeard();
+		}
+		Listener.OnLineFinished(Line);
+		StartWaiting();
+	}
+
+	void FailTurn(const townsfolk_event& Event)
+	{
+		Turn = 0;
+		Subtitle.Stop();
+		// The daemon no longer has the session: the next line opens one again.
+		if (Event.status == TOWNSFOLK_NOT_FOUND && std::string(Event.field) == "session_id")
+		{
+			bOpen = false;
+		}
+		Fail(Event);
+		StartWaiting();
+	}
+
+	void Fail(const townsfolk_event& Event)
+	{
+		Listener.OnLineFailed(Event.status, Event.text, Event.field, Event.retry_after_s);
+	}
+
+	/** Tells the daemon once per turn, as soon as the turn's id is known. */
+	void ReportHeard()
+	{
+		if (!Settings.bRemembers || bHeardReported || TurnId.empty())
+		{
+			return;
+		}
+		bHeardReported = true;
+		HeardRequest =
+			Connection->Request(Owner, Handler(&FConversation::OnHeardEvent), [this](townsfolk_client* Client)
+				{ return townsfolk_heard(Client, TurnId.c_str(), Subtitle.ShownCodePoints()); });
+	}
+
+	void OnHeardEvent(const townsfolk_event&)
+	{
+		HeardRequest = 0;
+		StartWaiting();
+	}
+
+	std::shared_ptr<FConnection> Connection;
+	FConversationSettings Settings;
+	IConversationListener& Listener;
+	FOwner Owner;
+	FTypewriter Subtitle;
+	std::optional<FSayLine> Waiting;
+	std::string SessionId;
+	std::string TurnId;
+	townsfolk_request Turn = 0;
+	townsfolk_request OpenRequest = 0;
+	townsfolk_request HeardRequest = 0;
+	bool bOpen = false;
+	bool bInterrupted = false;
+	bool bHeardReported = false;
+};
+} // namespace Townsfolk
