@@ -55,9 +55,9 @@ struct FConversationSettings
 /**
  * The talk of one persona with the player: at most one line at a time, in a session that is opened when it is needed.
  *
- * Every Say ends with exactly one OnLineFinished or OnLineFailed, unless the conversation is destroyed first. A Say while
- * a line is being spoken interrupts that one. The next line waits until the daemon knows how much of the last one was
- * heard, since that decides what the persona remembers.
+ * Every Say ends with exactly one OnLineFinished or OnLineFailed, never within the call, unless the conversation is
+ * destroyed first. A Say while a line is being spoken interrupts that one. The next line waits until the daemon knows how
+ * much of the last one was heard, since that decides what the persona remembers.
  */
 class FConversation : public std::enable_shared_from_this<FConversation>
 {
@@ -94,30 +94,36 @@ public:
 	void Interrupt()
 	{
 		DropWaiting();
-		if (bInterrupted || (Turn == 0 && Subtitle.IsDone()))
+		if (bInterrupted || (Turn == 0 && !Ended))
 		{
 			return;
 		}
 		bInterrupted = true;
 		Subtitle.Stop();
+		ReportHeard();
 		if (Turn != 0)
 		{
 			Connection->Cancel(Turn);
 		}
-		ReportHeard();
+		else
+		{
+			NextTick(&FConversation::OnInterruptedDue);
+		}
 	}
 
 	/** Lets the subtitle go on. */
 	void Advance(double Seconds)
 	{
+		const std::shared_ptr<FConversation> KeepAlive = shared_from_this();
 		if (!bInterrupted && Subtitle.Advance(Seconds))
 		{
 			Listener.OnSubtitleChanged(std::string(Subtitle.Shown()));
+			TellIfShown();
 		}
 	}
 
-	/** Whether a line was asked for that has not ended, or whose subtitle is not all shown. */
-	bool IsSpeaking() const { return Waiting.has_value() || Turn != 0 || (!bInterrupted && !Subtitle.IsDone()); }
+	/** Whether a line was asked for that has not ended. */
+	bool IsSpeaking() const { return Waiting || Turn != 0 || Ended; }
 
 	/** The session's id; empty while none is open. */
 	std::string OpenSessionId() const { return bOpen ? SessionId : std::string(); }
@@ -155,26 +161,41 @@ private:
 		};
 	}
 
-	/** Ends a line that was never begun; at the next tick, as every line ends outside of the call that asks for it. */
+	/** For what ends a line by the caller's own doing: every line ends outside of the call that makes it end. */
+	void NextTick(void (FConversation::*Handle)(const townsfolk_event&))
+	{
+		Connection->Refuse(Owner, Handler(Handle), TOWNSFOLK_CANCELLED, "");
+	}
+
 	void DropWaiting()
 	{
 		if (Waiting)
 		{
 			Waiting.reset();
-			Connection->Refuse(Owner, Handler(&FConversation::OnDropped), TOWNSFOLK_CANCELLED, "");
+			NextTick(&FConversation::OnDroppedDue);
 		}
 	}
 
-	void OnDropped(const townsfolk_event&)
+	void OnDroppedDue(const townsfolk_event&)
 	{
 		FSpokenLine Unspoken;
 		Unspoken.FinishReason = TOWNSFOLK_FINISH_CANCELLED;
 		Listener.OnLineFinished(Unspoken);
 	}
 
+	void OnInterruptedDue(const townsfolk_event&)
+	{
+		if (Ended)
+		{
+			Ended->Text = Subtitle.Shown();
+			Ended->FinishReason = TOWNSFOLK_FINISH_CANCELLED;
+			TellIfShown();
+		}
+	}
+
 	void StartWaiting()
 	{
-		if (!Waiting || Turn != 0 || HeardRequest != 0 || OpenRequest != 0)
+		if (!Waiting || Turn != 0 || Ended || HeardRequest != 0 || OpenRequest != 0)
 		{
 			return;
 		}
@@ -285,19 +306,31 @@ private:
 	void EndTurn(const townsfolk_event& Event)
 	{
 		Turn = 0;
-		if (!bInterrupted)
-		{
-			Subtitle.Finish(Event.text);
-		}
-		FSpokenLine Line;
-		Line.Text = bInterrupted ? std::string(Subtitle.Shown()) : Event.text;
-		Line.FinishReason = bInterrupted ? int32_t(TOWNSFOLK_FINISH_CANCELLED) : Event.finish_reason;
-		Line.FallbackReason = Event.fallback_reason;
-		Line.Stats = Event.stats;
+		Ended.emplace();
+		Ended->Text = bInterrupted ? std::string(Subtitle.Shown()) : Event.text;
+		Ended->FinishReason = bInterrupted ? int32_t(TOWNSFOLK_FINISH_CANCELLED) : Event.finish_reason;
+		Ended->FallbackReason = Event.fallback_reason;
+		Ended->Stats = Event.stats;
 		if (bInterrupted)
 		{
 			ReportHeard();
 		}
+		else if (Subtitle.Finish(Event.text))
+		{
+			Listener.OnSubtitleChanged(std::string(Subtitle.Shown()));
+		}
+		TellIfShown();
+	}
+
+	/** A line has ended when the player has seen all of it. */
+	void TellIfShown()
+	{
+		if (!Ended || !Subtitle.IsDone())
+		{
+			return;
+		}
+		const FSpokenLine Line = std::move(*Ended);
+		Ended.reset();
 		Listener.OnLineFinished(Line);
 		StartWaiting();
 	}
@@ -345,6 +378,8 @@ private:
 	FOwner Owner;
 	FTypewriter Subtitle;
 	std::optional<FSayLine> Waiting;
+	/** A line that came whole, while its subtitle goes on. */
+	std::optional<FSpokenLine> Ended;
 	std::string SessionId;
 	std::string TurnId;
 	townsfolk_request Turn = 0;

@@ -43,7 +43,7 @@ public:
 		return {Slot, Generations[Slot]};
 	}
 
-	/** Forgets the owner and its handlers. Returns the requests that nobody waits for now. */
+	/** Forgets the owner and its handlers. Returns the requests that nobody waits for now, in their order. */
 	std::vector<townsfolk_request> RemoveOwner(FOwner Owner)
 	{
 		std::vector<townsfolk_request> Orphans;
@@ -65,6 +65,7 @@ public:
 				++Route;
 			}
 		}
+		std::sort(Orphans.begin(), Orphans.end());
 		return Orphans;
 	}
 

@@ -35,9 +35,11 @@ public:
 		}
 	}
 
-	/** The line is over and reads WholeLine. Shows on from where it was; begins anew should the line differ. */
-	void Finish(std::string_view WholeLine)
+	/** The line is over and reads WholeLine. Goes on from where it was, or anew should the line differ. True if more is
+	 * shown now. */
+	bool Finish(std::string_view WholeLine)
 	{
+		const size_t Before = ShownBytes;
 		if (WholeLine.substr(0, ShownBytes) != Shown())
 		{
 			ShownBytes = 0;
@@ -48,6 +50,7 @@ public:
 		{
 			ShownBytes = Line.size();
 		}
+		return ShownBytes != Before;
 	}
 
 	/** The line ends where it stands: nothing more is shown. */
