@@ -22,7 +22,11 @@ public:
 		Notes.push_back("delta " + Text);
 		OnDelta();
 	}
-	void OnSubtitleChanged(const std::string& Shown) override { Subtitle = Shown; }
+	void OnSubtitleChanged(const std::string& Shown) override
+	{
+		Subtitle = Shown;
+		OnSubtitle();
+	}
 	void OnEmotion(const std::string& Name) override { Notes.push_back("emotion " + Name); }
 	void OnAction(const std::string& Name, const std::string& Json) override
 	{
@@ -41,6 +45,7 @@ public:
 	std::vector<std::string> Notes;
 	std::string Subtitle;
 	std::function<void()> OnDelta = [] {};
+	std::function<void()> OnSubtitle = [] {};
 	std::function<void()> OnFinished = [] {};
 };
 
@@ -308,6 +313,20 @@ TEST_F(ConversationTest, AListenerMayEndTheConversation)
 	EXPECT_EQ(Town.Calls[2], "close_session s1");
 	Finish(2, "unheard", TOWNSFOLK_FINISH_CANCELLED);
 	EXPECT_EQ(Listener.Notes.size(), 1u);
+}
+
+TEST_F(ConversationTest, AListenerThatLeavesHearsNoMoreOfTheSameEvent)
+{
+	Settings.bRemembers = false;
+	Begin();
+	Say("One.");
+	Listener.OnSubtitle = [this]
+	{
+		Conversation->Leave();
+	};
+	Finish(1, "Nothing came before.", TOWNSFOLK_FINISH_STOP);
+	EXPECT_EQ(Listener.Subtitle, "Nothing came before.");
+	EXPECT_TRUE(Listener.Notes.empty());
 }
 
 TEST_F(ConversationTest, TellsWhyWithoutAConnection)

@@ -2,13 +2,12 @@
 
 #include "TownsfolkConnection.h"
 
-#include "HAL/Platform.h"
-#include "Misc/CoreMiscDefines.h"
 #include "TownsfolkConsole.h"
 #include "TownsfolkConvert.h"
 #include "TownsfolkLog.h"
 #include "TownsfolkModule.h"
 #include "TownsfolkSettings.h"
+#include "UObject/Class.h"
 
 namespace
 {

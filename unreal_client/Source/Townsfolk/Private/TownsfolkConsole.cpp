@@ -14,7 +14,7 @@ namespace
 UConsole* FindConsole(const UWorld* World)
 {
 	const UGameViewportClient* Viewport = World != nullptr ? World->GetGameViewport() : nullptr;
-	return Viewport != nullptr ? Viewport->ViewportConsole : nullptr;
+	return Viewport != nullptr ? Viewport->ViewportConsole.Get() : nullptr;
 }
 
 void Print(const FString& Line, bool bError, const UWorld* World)

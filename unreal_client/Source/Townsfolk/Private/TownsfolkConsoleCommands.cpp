@@ -9,7 +9,8 @@
 #include "TownsfolkSubsystem.h"
 #include "TownsfolkUtf8.h"
 
-namespace
+// Named, since Unreal compiles many files as one.
+namespace TownsfolkConsoleCommands
 {
 /** The game's connection, or the editor's while no game runs. */
 TSharedPtr<FTownsfolkConnection> FindConnection(const UWorld* World)
@@ -83,4 +84,4 @@ const FAutoConsoleCommandWithWorldArgsAndOutputDevice ReloadCommand(TEXT("Townsf
 const FAutoConsoleCommandWithWorldArgsAndOutputDevice ExecCommand(TEXT("Townsfolk.Exec"),
 	TEXT("Runs a line of the daemon's console: Townsfolk.Exec npc.help"),
 	FConsoleCommandWithWorldArgsAndOutputDeviceDelegate::CreateStatic(&Exec));
-} // namespace
+} // namespace TownsfolkConsoleCommands

@@ -6,20 +6,23 @@
 #include "TownsfolkConvert.h"
 #include "TownsfolkNpcComponent.h"
 
-using Townsfolk::FromUtf8;
-using Townsfolk::ToUtf8;
-
 FTownsfolkNpcVoice::FTownsfolkNpcVoice(UTownsfolkNpcComponent& Component, const FTownsfolkConnection& Connection)
 	: Npc(&Component)
 	, Core(Connection.GetCore())
 {
 	Townsfolk::FConversationSettings Settings;
-	Settings.PersonaId = ToUtf8(Component.PersonaId);
-	Settings.SessionId = ToUtf8(Component.SessionId);
-	Settings.PlayerName = ToUtf8(Component.PlayerName);
+	Settings.PersonaId = Townsfolk::ToUtf8(Component.PersonaId);
+	Settings.SessionId = Townsfolk::ToUtf8(Component.SessionId);
+	Settings.PlayerName = Townsfolk::ToUtf8(Component.PlayerName);
 	Settings.bRemembers = Component.bRemembers;
 	Settings.CharactersPerSecond = Component.CharactersPerSecond;
 	Conversation = Townsfolk::FConversation::Create(Core, MoveTemp(Settings), *this);
+}
+
+FTownsfolkNpcVoice::~FTownsfolkNpcVoice()
+{
+	// A call of the conversation may be under way, which keeps it alive.
+	Conversation->Leave();
 }
 
 bool FTownsfolkNpcVoice::IsOver(const FTownsfolkConnection& Connection) const
@@ -39,7 +42,7 @@ void FTownsfolkNpcVoice::OnSpeechDelta(const std::string& Text)
 {
 	if (UTownsfolkNpcComponent* Component = Npc.Get())
 	{
-		Component->OnSpeechDelta.Broadcast(Component, FromUtf8(Text));
+		Component->OnSpeechDelta.Broadcast(Component, Townsfolk::FromUtf8(Text));
 	}
 }
 
@@ -47,7 +50,7 @@ void FTownsfolkNpcVoice::OnSubtitleChanged(const std::string& Shown)
 {
 	if (UTownsfolkNpcComponent* Component = Npc.Get())
 	{
-		Component->OnSubtitleChanged.Broadcast(Component, FromUtf8(Shown));
+		Component->OnSubtitleChanged.Broadcast(Component, Townsfolk::FromUtf8(Shown));
 	}
 }
 
@@ -55,7 +58,7 @@ void FTownsfolkNpcVoice::OnEmotion(const std::string& Name)
 {
 	if (UTownsfolkNpcComponent* Component = Npc.Get())
 	{
-		Component->OnEmotion.Broadcast(Component, FromUtf8(Name));
+		Component->OnEmotion.Broadcast(Component, Townsfolk::FromUtf8(Name));
 	}
 }
 
@@ -63,7 +66,7 @@ void FTownsfolkNpcVoice::OnAction(const std::string& Name, const std::string& Ar
 {
 	if (UTownsfolkNpcComponent* Component = Npc.Get())
 	{
-		Component->OnAction.Broadcast(Component, FromUtf8(Name), FromUtf8(ArgumentsJson));
+		Component->OnAction.Broadcast(Component, Townsfolk::FromUtf8(Name), Townsfolk::FromUtf8(ArgumentsJson));
 	}
 }
 
@@ -73,9 +76,9 @@ void FTownsfolkNpcVoice::OnLineFinished(const Townsfolk::FSpokenLine& Line)
 	{
 		FTownsfolkLine Finished;
 		Finished.PersonaId = Component->PersonaId;
-		Finished.Text = FromUtf8(Line.Text);
+		Finished.Text = Townsfolk::FromUtf8(Line.Text);
 		Finished.FinishReason = Townsfolk::FinishReasonFrom(Line.FinishReason);
-		Finished.FallbackReason = FromUtf8(Line.FallbackReason);
+		Finished.FallbackReason = Townsfolk::FromUtf8(Line.FallbackReason);
 		Finished.Stats = Townsfolk::StatsFrom(Line.Stats);
 		Component->OnLineFinished.Broadcast(Component, Finished);
 	}

@@ -16,6 +16,8 @@ class FTownsfolkNpcVoice : public Townsfolk::IConversationListener
 public:
 	FTownsfolkNpcVoice(UTownsfolkNpcComponent& Component, const FTownsfolkConnection& Connection);
 
+	virtual ~FTownsfolkNpcVoice() override;
+
 	/** Whether it still speaks over this connection. */
 	bool IsOver(const FTownsfolkConnection& Connection) const;
 

@@ -62,7 +62,7 @@ struct FConversationSettings
 class FConversation : public std::enable_shared_from_this<FConversation>
 {
 public:
-	/** The listener must outlive the conversation; it may destroy it within a call. */
+	/** The listener must be there until the conversation is destroyed or left. */
 	static std::shared_ptr<FConversation> Create(
 		std::shared_ptr<FConnection> Connection, FConversationSettings Settings, IConversationListener& Listener)
 	{
@@ -72,13 +72,20 @@ public:
 	FConversation(const FConversation&) = delete;
 	FConversation& operator=(const FConversation&) = delete;
 
-	~FConversation()
+	~FConversation() { Leave(); }
+
+	/** Cancels what runs and closes a session of its own; the listener hears no more. A listener may call it. */
+	void Leave()
 	{
+		Listener = nullptr;
+		Waiting.reset();
+		Ended.reset();
 		if (bOpen && Settings.SessionId.empty())
 		{
 			Connection->Send(
 				[this](townsfolk_client* Client) { return townsfolk_close_session(Client, SessionId.c_str()); });
 		}
+		bOpen = false;
 		Connection->RemoveOwner(Owner);
 	}
 
@@ -117,7 +124,7 @@ public:
 		const std::shared_ptr<FConversation> KeepAlive = shared_from_this();
 		if (!bInterrupted && Subtitle.Advance(Seconds))
 		{
-			Listener.OnSubtitleChanged(std::string(Subtitle.Shown()));
+			Tell(&IConversationListener::OnSubtitleChanged, std::string(Subtitle.Shown()));
 			TellIfShown();
 		}
 	}
@@ -141,10 +148,19 @@ private:
 		std::shared_ptr<FConnection> InConnection, FConversationSettings InSettings, IConversationListener& InListener)
 		: Connection(std::move(InConnection))
 		, Settings(std::move(InSettings))
-		, Listener(InListener)
+		, Listener(&InListener)
 		, Owner(Connection->AddOwner())
 	{
 		Subtitle.Stop();
+	}
+
+	template <typename... TParameters, typename... TArguments>
+	void Tell(void (IConversationListener::*What)(TParameters...), TArguments&&... Arguments)
+	{
+		if (Listener != nullptr)
+		{
+			(Listener->*What)(std::forward<TArguments>(Arguments)...);
+		}
 	}
 
 	/** A handler that keeps the conversation alive while it runs, and is deaf once the conversation is gone. */
@@ -180,7 +196,7 @@ private:
 	{
 		FSpokenLine Unspoken;
 		Unspoken.FinishReason = TOWNSFOLK_FINISH_CANCELLED;
-		Listener.OnLineFinished(Unspoken);
+		Tell(&IConversationListener::OnLineFinished, Unspoken);
 	}
 
 	void OnInterruptedDue(const townsfolk_event&)
@@ -282,21 +298,21 @@ private:
 		switch (Event.kind)
 		{
 		case TOWNSFOLK_EVENT_STARTED:
-			Listener.OnLineStarted();
+			Tell(&IConversationListener::OnLineStarted);
 			break;
 		case TOWNSFOLK_EVENT_SPEECH_DELTA:
 			Subtitle.Append(Event.text);
-			Listener.OnSpeechDelta(Event.text);
+			Tell(&IConversationListener::OnSpeechDelta, Event.text);
 			if (!bInterrupted && Settings.CharactersPerSecond <= 0)
 			{
-				Listener.OnSubtitleChanged(std::string(Subtitle.Shown()));
+				Tell(&IConversationListener::OnSubtitleChanged, std::string(Subtitle.Shown()));
 			}
 			break;
 		case TOWNSFOLK_EVENT_EMOTION:
-			Listener.OnEmotion(Event.text);
+			Tell(&IConversationListener::OnEmotion, Event.text);
 			break;
 		case TOWNSFOLK_EVENT_ACTION:
-			Listener.OnAction(Event.text, Event.json);
+			Tell(&IConversationListener::OnAction, Event.text, Event.json);
 			break;
 		default:
 			break;
@@ -317,7 +333,7 @@ private:
 		}
 		else if (Subtitle.Finish(Event.text))
 		{
-			Listener.OnSubtitleChanged(std::string(Subtitle.Shown()));
+			Tell(&IConversationListener::OnSubtitleChanged, std::string(Subtitle.Shown()));
 		}
 		TellIfShown();
 	}
@@ -331,7 +347,7 @@ private:
 		}
 		const FSpokenLine Line = std::move(*Ended);
 		Ended.reset();
-		Listener.OnLineFinished(Line);
+		Tell(&IConversationListener::OnLineFinished, Line);
 		StartWaiting();
 	}
 
@@ -350,7 +366,7 @@ private:
 
 	void Fail(const townsfolk_event& Event)
 	{
-		Listener.OnLineFailed(Event.status, Event.text, Event.field, Event.retry_after_s);
+		Tell(&IConversationListener::OnLineFailed, Event.status, Event.text, Event.field, Event.retry_after_s);
 	}
 
 	/** Tells the daemon once per turn, as soon as the turn's id is known. */
@@ -374,7 +390,7 @@ private:
 
 	std::shared_ptr<FConnection> Connection;
 	FConversationSettings Settings;
-	IConversationListener& Listener;
+	IConversationListener* Listener;
 	FOwner Owner;
 	FTypewriter Subtitle;
 	std::optional<FSayLine> Waiting;
