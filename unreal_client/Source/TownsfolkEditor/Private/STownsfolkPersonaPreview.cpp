@@ -244,7 +244,8 @@ void STownsfolkPersonaPreview::HandlePersonasChanged()
 	const FString Before = Picked.IsValid() ? *Picked : FString();
 	PersonaIds.Reset();
 	Picked.Reset();
-	for (const FTownsfolkPersona& Persona : FTownsfolkEditorModule::Get().GetConnection()->GetPersonas())
+	const TSharedPtr<FTownsfolkConnection> Connection = FTownsfolkEditorModule::Get().FindConnection();
+	for (const FTownsfolkPersona& Persona : Connection.IsValid() ? Connection->GetPersonas() : TArray<FTownsfolkPersona>())
 	{
 		const TSharedPtr<FString> Option = MakeShared<FString>(Persona.Id);
 		PersonaIds.Add(Option);
@@ -378,12 +379,13 @@ FText STownsfolkPersonaPreview::GetStatus() const
 	{
 		return FText::FromString(Problem);
 	}
-	const TSharedRef<FTownsfolkConnection> Connection = FTownsfolkEditorModule::Get().GetConnection();
-	return Connection->GetState() == ETownsfolkConnectionState::Ready
-			   ? LOCTEXT("Ready",
-					 "Colour behind a word: vermilion where the model hardly expected it, blue where it was sure.")
-			   : FText::Format(LOCTEXT("NotReady", "Waiting for the daemon. {0}"),
-					 FText::FromString(Connection->GetStateMessage()));
+	const TSharedPtr<FTownsfolkConnection> Connection = FTownsfolkEditorModule::Get().FindConnection();
+	if (Connection.IsValid() && Connection->GetState() == ETownsfolkConnectionState::Ready)
+	{
+		return LOCTEXT("Ready", "Colour behind a word: vermilion where the model hardly expected it, blue where it was sure.");
+	}
+	return FText::Format(LOCTEXT("NotReady", "Waiting for the daemon. {0}"),
+		FText::FromString(Connection.IsValid() ? Connection->GetStateMessage() : FString()));
 }
 
 #undef LOCTEXT_NAMESPACE

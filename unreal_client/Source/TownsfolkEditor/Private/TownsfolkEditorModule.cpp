@@ -13,6 +13,7 @@
 #include "TownsfolkNpcComponent.h"
 #include "TownsfolkNpcDetails.h"
 #include "TownsfolkSettings.h"
+#include "UObject/Class.h"
 #include "Widgets/Docking/SDockTab.h"
 #include "WorkspaceMenuStructure.h"
 #include "WorkspaceMenuStructureModule.h"
@@ -98,7 +99,11 @@ void FTownsfolkEditorModule::HandlePersonasChanged()
 
 void FTownsfolkEditorModule::HandleSettingChanged(UObject* Settings, FPropertyChangedEvent& Event)
 {
-	CloseConnection();
+	if (Connection.IsValid())
+	{
+		CloseConnection();
+		GetConnection();
+	}
 }
 
 void FTownsfolkEditorModule::CloseConnection()

@@ -23,6 +23,9 @@ public:
 	/** The editor's connection, made by the project settings when it is first needed. */
 	TSharedRef<FTownsfolkConnection> GetConnection();
 
+	/** The editor's connection, or null while none is needed. */
+	TSharedPtr<FTownsfolkConnection> FindConnection() const { return Connection; }
+
 	/** Fires when open streams are to be closed: play in editor ends, settings change, the editor exits. */
 	FSimpleMulticastDelegate OnCloseStreams;
 
