@@ -44,9 +44,9 @@ TEST(ConsoleLine, QuotesAsAShellReadsIt)
 
 TEST(ConsoleLine, TakesAllAfterThePersonaForTheLine)
 {
-	EXPECT_EQ(SayCommand({"dwarf_smith", "Do", "you", "sell", "rope?"}), "npc.say dwarf_smith 'Do you sell rope?'");
-	EXPECT_EQ(SayCommand({"dwarf_smith", "\"Do", "you?\""}), "npc.say dwarf_smith 'Do you?'");
-	EXPECT_EQ(SayCommand({"dwarf_smith", "It's", "I."}), "npc.say dwarf_smith 'It'\"'\"'s I.'");
+	EXPECT_EQ(SayCommand({"dwarf_smith", "Do", "you", "sell", "rope?"}), "npc.say dwarf_smith -- 'Do you sell rope?'");
+	EXPECT_EQ(SayCommand({"dwarf_smith", "\"Do", "you?\""}), "npc.say dwarf_smith -- 'Do you?'");
+	EXPECT_EQ(SayCommand({"dwarf_smith", "It's", "I."}), "npc.say dwarf_smith -- 'It'\"'\"'s I.'");
 	EXPECT_EQ(SayCommand({"dwarf_smith"}), "");
 	EXPECT_EQ(SayCommand({"dwarf_smith", "\"\""}), "");
 	EXPECT_EQ(SayCommand({}), "");

@@ -54,7 +54,7 @@ inline std::string_view WithoutOuterQuotes(std::string_view Text)
 
 /**
  * The daemon's command line for `Townsfolk.Say persona some words`. Unreal splits a console line at spaces and knows no
- * quotes, so all that follows the persona is the line. Empty if persona or line are missing.
+ * quotes, so all that follows the persona is the line, also what looks like an option. Empty if one of both is missing.
  */
 inline std::string SayCommand(const std::vector<std::string>& Words)
 {
@@ -64,7 +64,7 @@ inline std::string SayCommand(const std::vector<std::string>& Words)
 	{
 		return "";
 	}
-	return "npc.say " + QuoteWord(Words[0]) + " " + QuoteWord(Text);
+	return "npc.say " + QuoteWord(Words[0]) + " -- " + QuoteWord(Text);
 }
 
 /** A console line after a completion took the place of its code points from Start up to End. */
