@@ -40,12 +40,13 @@ def run(command: list[str], *, timeout: float = 900, **environment: str) -> subp
     )
 
 
-def cmake_build(folder: Path, *definitions: str) -> None:
-    """Configures and builds tests/unreal in ``folder``."""
+def cmake_build(folder: Path, target: str, *definitions: str) -> Path:
+    """Configures tests/unreal in ``folder`` and builds one of its programs."""
     if not any((Path(prefix) / "include/gtest/gtest.h").exists() for prefix in ("/usr", "/usr/local", "/opt/homebrew")):
         missing("GoogleTest is not installed")
     generator = ["-G", "Ninja"] if shutil.which("ninja") else []
     configure = [tool("cmake"), "-S", str(ROOT / "tests/unreal"), "-B", str(folder), *generator, *definitions]
-    for command in (configure, [tool("cmake"), "--build", str(folder), "--parallel", "2"]):
+    for command in (configure, [tool("cmake"), "--build", str(folder), "--target", target, "--parallel", "2"]):
         done = run(command)
         assert done.returncode == 0, done.stdout + done.stderr
+    return folder / target

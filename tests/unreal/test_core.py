@@ -31,15 +31,15 @@ def native_library() -> Path:
 
 
 def test_engine_free_logic() -> None:
-    cmake_build(BUILD)
-    done = run([str(BUILD / "unreal_core_tests")])
+    program = cmake_build(BUILD, "unreal_core_tests")
+    done = run([str(program)])
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_subtitles_never_split_what_readers_see_as_one_character(tmp_path: Path) -> None:
     """Against the grapheme clusters of the ``regex`` package."""
     regex = pytest.importorskip("regex")
-    cmake_build(BUILD)
+    program = cmake_build(BUILD, "unreal_core_tests")
     pool = [
         *"aZ é\r\n",
         *map(chr, (0x301, 0x308, 0x200D, 0x200C, 0xFE0F, 0x1F3FD, 0x1F1E9, 0x1F1EA, 0x1F468, 0x1F469, 0x2764)),
@@ -57,7 +57,7 @@ def test_subtitles_never_split_what_readers_see_as_one_character(tmp_path: Path)
     cases = tmp_path / "cases.txt"
     cases.write_text("\n".join(lines) + "\n", "ascii")
     done = run(
-        [str(BUILD / "unreal_core_tests"), "--gtest_filter=Graphemes.NeverEnd*"],
+        [str(program), "--gtest_filter=Graphemes.NeverEnd*"],
         TOWNSFOLK_GRAPHEME_CASES=str(cases),
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -65,7 +65,9 @@ def test_subtitles_never_split_what_readers_see_as_one_character(tmp_path: Path)
 
 
 async def test_engine_free_logic_over_the_real_client_and_a_daemon(native_library: Path, tmp_path: Path) -> None:
-    await asyncio.to_thread(cmake_build, BUILD, f"-DTOWNSFOLK_CLIENT_LIBRARY={native_library}")
+    program = await asyncio.to_thread(
+        cmake_build, BUILD, "unreal_daemon_test", f"-DTOWNSFOLK_CLIENT_LIBRARY={native_library}"
+    )
     for persona_id in ("dwarf_smith", "forest_elf", "old_knight"):
         write_persona(tmp_path / "personas", persona_id)
     settings = Settings.model_validate(
@@ -79,7 +81,7 @@ async def test_engine_free_logic_over_the_real_client_and_a_daemon(native_librar
     try:
         done = await asyncio.to_thread(
             run,
-            [str(BUILD / "unreal_daemon_test")],
+            [str(program)],
             timeout=300,
             TOWNSFOLK_ADDRESS=daemon.address,
             TOWNSFOLK_STATE_DIR=str(tmp_path / "state"),

@@ -1,6 +1,7 @@
 // Copyright Townsfolk contributors. Licensed under the Apache License, Version 2.0.
 // The engine-free logic over the real native client, against the daemon that TOWNSFOLK_ADDRESS names.
 
+#include "Townsfolk/Core/ConsoleCompletions.h"
 #include "Townsfolk/Core/Conversation.h"
 #include "Townsfolk/Core/TownQuestion.h"
 
@@ -49,6 +50,26 @@ public:
 	std::vector<FSpokenLine> Lines;
 	std::vector<std::string> Failures;
 };
+
+/** What a line of the daemon's console prints, or the status it fails with in Status. */
+std::string Execute(const std::shared_ptr<FConnection>& Connection, const std::string& Line, int32_t& Status)
+{
+	std::string Printed;
+	bool bEnded = false;
+	Status = TOWNSFOLK_OK;
+	Connection->Request(
+		Connection->AddOwner(),
+		[&](const townsfolk_event& Event)
+		{
+			Printed += Event.text;
+			Status = Event.kind == TOWNSFOLK_EVENT_ERROR ? Event.status : Status;
+			bEnded = Event.last != 0;
+			return true;
+		},
+		[&Line](townsfolk_client* Client) { return townsfolk_console_execute(Client, Line.c_str(), nullptr, 0); });
+	EXPECT_TRUE(TickUntil(Connection, [&] { return bEnded; }));
+	return Printed;
+}
 
 FSayLine Ask(const std::string& Text)
 {
@@ -146,4 +167,64 @@ TEST(Daemon, ClosingWhileALineRunsEndsIt)
 	Conversation->Say(Ask("Hello."));
 	Connection->Close("The game ends.");
 	EXPECT_EQ(Recorder.Failures, std::vector<std::string>{"The game ends."});
+}
+
+TEST(Daemon, ItsConsoleSpeaksTheLinesOfUnreals)
+{
+	const std::shared_ptr<FConnection> Connection = FConnection::Open(nullptr, nullptr);
+	int32_t Status = TOWNSFOLK_OK;
+	const std::string Line = SayCommand({"dwarf_smith", "--It's", "me,", "\"Grüße\"."});
+	const std::string Printed = Execute(Connection, Line, Status);
+	if (Status == TOWNSFOLK_UNIMPLEMENTED)
+	{
+		GTEST_SKIP() << "this daemon serves no console";
+	}
+	EXPECT_EQ(Status, TOWNSFOLK_OK) << Printed;
+	EXPECT_NE(Printed.find("Grüß dich"), std::string::npos) << Printed;
+	Execute(Connection, "npc.nonsense", Status);
+	EXPECT_EQ(Status, TOWNSFOLK_INVALID_ARGUMENT);
+}
+
+TEST(Daemon, ItsConsoleNamesCommandsAndPersonas)
+{
+	const std::shared_ptr<FConnection> Connection = FConnection::Open(nullptr, nullptr);
+	FConsoleCompletions Completions;
+	bool bServed = true;
+	while (bServed && Completions.HasQuestion())
+	{
+		const std::string Line = Completions.TakeQuestion();
+		bool bAnswered = false;
+		Connection->Request(
+			Connection->AddOwner(),
+			[&](const townsfolk_event& Event)
+			{
+				bServed = Event.kind == TOWNSFOLK_EVENT_COMPLETIONS;
+				if (bServed)
+				{
+					Completions.TakeAnswer(Line, Event);
+				}
+				else
+				{
+					EXPECT_EQ(Event.status, TOWNSFOLK_UNIMPLEMENTED) << Event.text;
+				}
+				bAnswered = true;
+				return true;
+			},
+			[&Line](townsfolk_client* Client)
+			{ return townsfolk_console_complete(Client, Line.c_str(), -1, nullptr); });
+		ASSERT_TRUE(TickUntil(Connection, [&] { return bAnswered; }));
+	}
+	if (!bServed)
+	{
+		GTEST_SKIP() << "this daemon serves no console";
+	}
+	std::vector<std::string> Lines;
+	for (const FConsoleEntry& Entry : Completions.Entries())
+	{
+		Lines.push_back(Entry.Line);
+	}
+	for (const char* Expected : {"npc.help", "npc.stats", "npc.say dwarf_smith", "npc.reload forest_elf"})
+	{
+		EXPECT_NE(std::find(Lines.begin(), Lines.end(), Expected), Lines.end()) << Expected;
+	}
 }

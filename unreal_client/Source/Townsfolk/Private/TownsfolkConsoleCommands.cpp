@@ -30,7 +30,7 @@ void Run(const std::string& Line, UWorld* World, FOutputDevice& Output)
 	}
 	else
 	{
-		Output.Log(TEXT("Townsfolk is not connected: start the game or open Window > Persona Preview."));
+		Output.Log(TEXT("Townsfolk is not connected: start the game or open the Persona Preview tab."));
 	}
 }
 

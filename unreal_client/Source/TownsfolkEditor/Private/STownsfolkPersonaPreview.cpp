@@ -150,23 +150,23 @@ TSharedRef<SWidget> STownsfolkPersonaPreview::MakeSamplingRow()
 	return SNew(SHorizontalBox)
 		+ SHorizontalBox::Slot()
 		[
-			MakeNumber(LOCTEXT("AdapterScale", "Adapter scale"), 0.0, 2.0, AdapterScale)
+			MakeNumber(LOCTEXT("AdapterScale", "Adapter scale"), 0.0, 2.0, 0.0, AdapterScale)
 		]
 		+ SHorizontalBox::Slot()
 		[
-			MakeNumber(LOCTEXT("Temperature", "Temperature"), 0.0, 4.0, Temperature)
+			MakeNumber(LOCTEXT("Temperature", "Temperature"), 0.0, 4.0, 0.0, Temperature)
 		]
 		+ SHorizontalBox::Slot()
 		[
-			MakeNumber(LOCTEXT("TopP", "Top p"), 0.01, 1.0, TopP)
+			MakeNumber(LOCTEXT("TopP", "Top p"), 0.01, 1.0, 0.0, TopP)
 		]
 		+ SHorizontalBox::Slot()
 		[
-			MakeNumber(LOCTEXT("Seed", "Seed"), 0.0, 1000000.0, Seed)
+			MakeNumber(LOCTEXT("Seed", "Seed"), 0.0, 1000000.0, 1.0, Seed)
 		]
 		+ SHorizontalBox::Slot()
 		[
-			MakeNumber(LOCTEXT("MaxTokens", "Max tokens"), 1.0, 2048.0, MaxTokens)
+			MakeNumber(LOCTEXT("MaxTokens", "Max tokens"), 1.0, 2048.0, 1.0, MaxTokens)
 		]
 		+ SHorizontalBox::Slot()
 		.AutoWidth()
@@ -202,7 +202,8 @@ TSharedRef<SWidget> STownsfolkPersonaPreview::MakeColumns()
 	return Row;
 }
 
-TSharedRef<SWidget> STownsfolkPersonaPreview::MakeNumber(const FText& Label, double Least, double Most, double& Value)
+TSharedRef<SWidget> STownsfolkPersonaPreview::MakeNumber(
+	const FText& Label, double Least, double Most, double Step, double& Value)
 {
 	const TWeakPtr<STownsfolkPersonaPreview> WeakThis = SharedThis(this);
 	double* const Number = &Value;
@@ -222,6 +223,7 @@ TSharedRef<SWidget> STownsfolkPersonaPreview::MakeNumber(const FText& Label, dou
 			SNew(SSpinBox<double>)
 			.MinValue(Least)
 			.MaxValue(Most)
+			.Delta(Step)
 			.Value(Value)
 			.OnValueChanged_Lambda([WeakThis, Number](double NewValue)
 			{
@@ -245,7 +247,8 @@ void STownsfolkPersonaPreview::HandlePersonasChanged()
 	PersonaIds.Reset();
 	Picked.Reset();
 	const TSharedPtr<FTownsfolkConnection> Connection = FTownsfolkEditorModule::Get().FindConnection();
-	for (const FTownsfolkPersona& Persona : Connection.IsValid() ? Connection->GetPersonas() : TArray<FTownsfolkPersona>())
+	for (const FTownsfolkPersona& Persona :
+		Connection.IsValid() ? Connection->GetPersonas() : TArray<FTownsfolkPersona>())
 	{
 		const TSharedPtr<FString> Option = MakeShared<FString>(Persona.Id);
 		PersonaIds.Add(Option);
@@ -382,7 +385,8 @@ FText STownsfolkPersonaPreview::GetStatus() const
 	const TSharedPtr<FTownsfolkConnection> Connection = FTownsfolkEditorModule::Get().FindConnection();
 	if (Connection.IsValid() && Connection->GetState() == ETownsfolkConnectionState::Ready)
 	{
-		return LOCTEXT("Ready", "Colour behind a word: vermilion where the model hardly expected it, blue where it was sure.");
+		return LOCTEXT(
+			"Ready", "Colour behind a word: vermilion where the model hardly expected it, blue where it was sure.");
 	}
 	return FText::Format(LOCTEXT("NotReady", "Waiting for the daemon. {0}"),
 		FText::FromString(Connection.IsValid() ? Connection->GetStateMessage() : FString()));

@@ -32,7 +32,8 @@ private:
 	TSharedRef<SWidget> MakeLineRow();
 	TSharedRef<SWidget> MakeSamplingRow();
 	TSharedRef<SWidget> MakeColumns();
-	TSharedRef<SWidget> MakeNumber(const FText& Label, double Least, double Most, double& Value);
+	/** A number to type or drag; a step of 0 lets it take any value. */
+	TSharedRef<SWidget> MakeNumber(const FText& Label, double Least, double Most, double Step, double& Value);
 	TSharedRef<SWidget> MakePersonaOption(TSharedPtr<FString> PersonaId);
 
 	void HandlePersonasChanged();

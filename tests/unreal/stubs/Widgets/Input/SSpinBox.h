@@ -14,6 +14,7 @@ public:
 	STUB_ATTRIBUTE(TNumber, Value)
 	STUB_ATTRIBUTE(TNumber, MinValue)
 	STUB_ATTRIBUTE(TNumber, MaxValue)
+	STUB_ATTRIBUTE(TNumber, Delta)
 	STUB_EVENT(OnValueChanged, void, TNumber)
 	SLATE_END_ARGS()
 };
