@@ -21,12 +21,12 @@
 
 #if defined(_WIN32)
 #if defined(TOWNSFOLK_CLIENT_BUILD)
-#define TOWNSFOLK_API __declspec(dllexport)
+#define TOWNSFOLK_CLIENT_API __declspec(dllexport)
 #else
-#define TOWNSFOLK_API __declspec(dllimport)
+#define TOWNSFOLK_CLIENT_API __declspec(dllimport)
 #endif
 #else
-#define TOWNSFOLK_API __attribute__((visibility("default")))
+#define TOWNSFOLK_CLIENT_API __attribute__((visibility("default")))
 #endif
 
 #ifdef __cplusplus
@@ -345,71 +345,73 @@ typedef struct townsfolk_event {
 } townsfolk_event;
 
 /* The interface version of the library; see TOWNSFOLK_ABI_VERSION. */
-TOWNSFOLK_API uint32_t townsfolk_abi_version(void);
+TOWNSFOLK_CLIENT_API uint32_t townsfolk_abi_version(void);
 
 /* The library's own version, such as "0.1.0". */
-TOWNSFOLK_API const char* townsfolk_version(void);
+TOWNSFOLK_CLIENT_API const char* townsfolk_version(void);
 
 /* A client, which connects in the background: its first event tells how that goes. Returns TOWNSFOLK_OK and fills
  * `client`, or INVALID_ARGUMENT (see `townsfolk_last_error`) and sets it to NULL. `options` may be NULL. */
-TOWNSFOLK_API int32_t townsfolk_connect(const townsfolk_options* options, townsfolk_client** client);
+TOWNSFOLK_CLIENT_API int32_t townsfolk_connect(const townsfolk_options* options, townsfolk_client** client);
 
 /* Cancels everything that runs and frees the client, within 100 ms. NULL is allowed. */
-TOWNSFOLK_API void townsfolk_close(townsfolk_client* client);
+TOWNSFOLK_CLIENT_API void townsfolk_close(townsfolk_client* client);
 
 /* The next event, or NULL if there is none. Never waits; with nothing to say it takes less than a microsecond and
  * allocates nothing. */
-TOWNSFOLK_API const townsfolk_event* townsfolk_poll(townsfolk_client* client);
+TOWNSFOLK_CLIENT_API const townsfolk_event* townsfolk_poll(townsfolk_client* client);
 
 /* One sentence on why the last call on this thread returned 0 or a status other than OK. Never NULL; valid until the
  * next call on this thread. */
-TOWNSFOLK_API const char* townsfolk_last_error(void);
+TOWNSFOLK_CLIENT_API const char* townsfolk_last_error(void);
 
 /* The requests. Each returns its number, or 0 for arguments that cannot be right (`townsfolk_last_error`). While there
  * is no connection they wait for one as long as their deadline lets them. */
 
 /* → PERSONAS */
-TOWNSFOLK_API townsfolk_request townsfolk_list_personas(townsfolk_client* client);
+TOWNSFOLK_CLIENT_API townsfolk_request townsfolk_list_personas(townsfolk_client* client);
 /* → SESSION_OPENED */
-TOWNSFOLK_API townsfolk_request townsfolk_open_session(townsfolk_client* client,
-                                                       const townsfolk_session_options* options);
+TOWNSFOLK_CLIENT_API townsfolk_request townsfolk_open_session(townsfolk_client* client,
+                                                              const townsfolk_session_options* options);
 /* → SESSION_CLOSED */
-TOWNSFOLK_API townsfolk_request townsfolk_close_session(townsfolk_client* client, const char* session_id);
+TOWNSFOLK_CLIENT_API townsfolk_request townsfolk_close_session(townsfolk_client* client, const char* session_id);
 /* → SESSION_SAVED */
-TOWNSFOLK_API townsfolk_request townsfolk_save_session(townsfolk_client* client, const char* session_id);
+TOWNSFOLK_CLIENT_API townsfolk_request townsfolk_save_session(townsfolk_client* client, const char* session_id);
 /* → SESSION_OPENED. `session_id` NULL: the id it was saved under. */
-TOWNSFOLK_API townsfolk_request townsfolk_restore_session(townsfolk_client* client, const uint8_t* bytes,
-                                                          size_t byte_count, const char* session_id);
+TOWNSFOLK_CLIENT_API townsfolk_request townsfolk_restore_session(townsfolk_client* client, const uint8_t* bytes,
+                                                                 size_t byte_count, const char* session_id);
 /* → SESSION_OPENED with the copy's id. `new_session_id` NULL: one is chosen. */
-TOWNSFOLK_API townsfolk_request townsfolk_fork_session(townsfolk_client* client, const char* session_id,
-                                                       const char* new_session_id);
+TOWNSFOLK_CLIENT_API townsfolk_request townsfolk_fork_session(townsfolk_client* client, const char* session_id,
+                                                              const char* new_session_id);
 /* One line → STARTED, SPEECH_DELTA …, EMOTION …, ACTION …, FINISHED. A connection that breaks meanwhile is made again
  * and the line taken up where it was. */
-TOWNSFOLK_API townsfolk_request townsfolk_say(townsfolk_client* client, const townsfolk_say_options* options);
+TOWNSFOLK_CLIENT_API townsfolk_request townsfolk_say(townsfolk_client* client, const townsfolk_say_options* options);
 /* A scene: any number of lines on one stream, cheaper for many speakers → SCENE_CLOSED at its end. */
-TOWNSFOLK_API townsfolk_request townsfolk_scene_open(townsfolk_client* client);
+TOWNSFOLK_CLIENT_API townsfolk_request townsfolk_scene_open(townsfolk_client* client);
 /* One line in a scene; its events are those of `townsfolk_say` with `scene` set. */
-TOWNSFOLK_API townsfolk_request townsfolk_scene_say(townsfolk_client* client, townsfolk_request scene,
-                                                    const townsfolk_say_options* options);
+TOWNSFOLK_CLIENT_API townsfolk_request townsfolk_scene_say(townsfolk_client* client, townsfolk_request scene,
+                                                           const townsfolk_say_options* options);
 /* Lets the lines of a scene end, then closes it. To end them at once, `townsfolk_cancel` the scene. Returns 1, or 0 for
  * a scene that is not open. */
-TOWNSFOLK_API int32_t townsfolk_scene_close(townsfolk_client* client, townsfolk_request scene);
+TOWNSFOLK_CLIENT_API int32_t townsfolk_scene_close(townsfolk_client* client, townsfolk_request scene);
 /* Cancels a request of any kind. A turn still gets its last event: FINISHED with TOWNSFOLK_FINISH_CANCELLED and what
  * was spoken until then; anything else ends with ERROR and TOWNSFOLK_CANCELLED. Returns 1, or 0 if it has ended
  * already. */
-TOWNSFOLK_API int32_t townsfolk_cancel(townsfolk_client* client, townsfolk_request request);
+TOWNSFOLK_CLIENT_API int32_t townsfolk_cancel(townsfolk_client* client, townsfolk_request request);
 /* Says how many characters (code points) of a line the player heard, so that the persona remembers no more → HEARD */
-TOWNSFOLK_API townsfolk_request townsfolk_heard(townsfolk_client* client, const char* turn_id, uint32_t characters);
+TOWNSFOLK_CLIENT_API townsfolk_request townsfolk_heard(townsfolk_client* client, const char* turn_id,
+                                                       uint32_t characters);
 /* → the events of a line for each variant (`variant` tells which), then COMPARED */
-TOWNSFOLK_API townsfolk_request townsfolk_compare(townsfolk_client* client, const townsfolk_compare_options* options);
+TOWNSFOLK_CLIENT_API townsfolk_request townsfolk_compare(townsfolk_client* client,
+                                                         const townsfolk_compare_options* options);
 /* One console line → CONSOLE_OUTPUT …, CONSOLE_FINISHED. `session_id` may be NULL; `columns` 0: 80. */
-TOWNSFOLK_API townsfolk_request townsfolk_console_execute(townsfolk_client* client, const char* line,
-                                                          const char* session_id, uint32_t columns);
+TOWNSFOLK_CLIENT_API townsfolk_request townsfolk_console_execute(townsfolk_client* client, const char* line,
+                                                                 const char* session_id, uint32_t columns);
 /* → COMPLETIONS. `cursor` counts code points before it; negative: at the end. */
-TOWNSFOLK_API townsfolk_request townsfolk_console_complete(townsfolk_client* client, const char* line, int32_t cursor,
-                                                           const char* session_id);
+TOWNSFOLK_CLIENT_API townsfolk_request townsfolk_console_complete(townsfolk_client* client, const char* line,
+                                                                  int32_t cursor, const char* session_id);
 /* → STATS */
-TOWNSFOLK_API townsfolk_request townsfolk_get_stats(townsfolk_client* client);
+TOWNSFOLK_CLIENT_API townsfolk_request townsfolk_get_stats(townsfolk_client* client);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,10 @@
+// Copyright Townsfolk contributors. Licensed under the Apache License, Version 2.0.
+
+#pragma once
+
+class IWorkspaceMenuStructure;
+
+namespace WorkspaceMenu
+{
+IWorkspaceMenuStructure& GetMenuStructure();
+}
