@@ -38,7 +38,15 @@ from townsfolk.dialogue.session import PastTurn, SessionStore, check_id
 from townsfolk.dialogue.tokenizer import TextTokenizer
 from townsfolk.dialogue.turn_registry import TurnRegistry
 from townsfolk.engine.interface import Engine
-from townsfolk.engine.messages import AdapterRef, Ready, SamplingParams, Started, Step
+from townsfolk.engine.messages import (
+    AdapterRef,
+    Finished,
+    Ready,
+    SamplingParams,
+    Started,
+    Step,
+    TokenLikelihood,
+)
 from townsfolk.errors import DeadlineExceeded, InternalError, InvalidArgument, TownsfolkError, Unavailable
 from townsfolk.personas.library import PersonaLibrary
 
@@ -75,18 +83,18 @@ class _Listener:
         self._turn.adapter_digest = self._digest
         self._turn.emit(TurnStarted(self._digest, started.prompt_tokens, started.cached_tokens))
 
-    def sampled(self, token_id: int, step: Step) -> None:
+    def sampled(self, token_id: int, step: Step, likelihood: TokenLikelihood | None = None) -> None:
         """See ``LineListener``. Raises ``_StopSpoken`` at a stop string, and what a full outbox raises."""
         self._turn.meter.sampled(step)
-        delta = self._line.push(token_id, step.sampled_unix_ns)
+        delta = self._line.push(token_id, step.sampled_unix_ns, likelihood)
         if delta is not None:
             self._turn.say(delta)
         if self._line.finished_by_stop:
             raise _StopSpoken
 
-    def finish(self) -> None:
+    def finish(self, finished: Finished) -> None:
         """The engine made the line to its end: say what was held back."""
-        delta = self._line.finish()
+        delta = self._line.finish(finished.stop_token)
         if delta is not None:
             self._turn.say(delta)
 
@@ -248,7 +256,7 @@ class TurnRunner:
             return FinishReason.STOP
         if finished.reason == "cancelled":  # the engine gave the line up by itself, while it was stopped
             raise Unavailable("the engine stopped before the line was spoken")
-        listener.finish()
+        listener.finish(finished)
         return FinishReason(finished.reason)
 
     @staticmethod
