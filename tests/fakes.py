@@ -78,6 +78,7 @@ class Line:
     sampling: SamplingParams
     adapter: AdapterRef | None
     priority: int
+    prompt_ids: list[int]
     cancelled: bool = False
     dead: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -161,7 +162,7 @@ class ScriptedEngine:
         if not self._ready:
             raise Unavailable("the engine is not running")
         reply = self.script.popleft() if self.script else Reply()
-        line = Line(read_prompt(prompt), sampling, adapter, priority)
+        line = Line(read_prompt(prompt), sampling, adapter, priority, prompt)
 
         def likelihood(token: int) -> TokenLikelihood | None:
             return scripted_likelihood(token, top_tokens) if top_tokens else None

@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from functools import partial
 
 from townsfolk.dialogue.events import (
     FinishReason,
@@ -25,6 +25,7 @@ from townsfolk.dialogue.events import (
 )
 from townsfolk.dialogue.line import SpokenLine
 from townsfolk.dialogue.outbox import Outbox
+from townsfolk.dialogue.plan import LinePlan
 from townsfolk.dialogue.prompt import Exchange, PromptBuilder
 from townsfolk.dialogue.request import (
     TurnRequest,
@@ -42,7 +43,6 @@ from townsfolk.engine.messages import (
     AdapterRef,
     Finished,
     Ready,
-    SamplingParams,
     Started,
     Step,
     TokenLikelihood,
@@ -53,16 +53,6 @@ from townsfolk.personas.library import PersonaLibrary
 log = logging.getLogger(__name__)
 
 ENGINE_RETRY_S = 1.0  # a crashed engine with a small model is back after about a second
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What the engine is to be asked."""
-
-    prompt: list[int]
-    sampling: SamplingParams
-    stops: list[str]
-    adapter: AdapterRef | None
 
 
 class _StopSpoken(Exception):
@@ -152,9 +142,13 @@ class TurnRunner:
         limits = [s for s in (request.deadline_s or None, call_deadline_s) if s is not None]
         seconds = min(limits, default=self._default_deadline_s)
         turn = Turn(turn_id, persona_id, session, outbox, on_end, text=text, situation=situation)
-        self.registry.add(turn)
-        turn.task = asyncio.create_task(self._run(turn, request, seconds), name=f"turn {turn_id}")
+        self._begin(turn, partial(self._speak, turn, request), seconds)
         return turn
+
+    def start_planned(self, turn: Turn, plan: LinePlan, priority: int, seconds: float) -> None:
+        """Start a turn of no session, whose plan is made already. Turns started in a row reach the engine together."""
+        turn.line = SpokenLine(self.prepare().tokenizer, plan.stops)
+        self._begin(turn, partial(self._generate, turn, turn.line, plan, priority), seconds)
 
     async def speak(
         self, request: TurnRequest, *, call_deadline_s: float | None = None
@@ -185,14 +179,18 @@ class TurnRunner:
 
     # ── one turn ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _run(self, turn: Turn, request: TurnRequest, seconds: float) -> None:
+    def _begin(self, turn: Turn, speak: Callable[[], Awaitable[FinishReason]], seconds: float) -> None:
+        self.registry.add(turn)
+        turn.task = asyncio.create_task(self._run(turn, speak, seconds), name=f"turn {turn.id}")
+
+    async def _run(self, turn: Turn, speak: Callable[[], Awaitable[FinishReason]], seconds: float) -> None:
         """The turn's task: whatever happens, it ends with exactly one last event."""
         scope = asyncio.timeout(seconds)
         last: Happening
         try:
             async with scope:
                 turn.begin()
-                reason = await self._speak(turn, request)
+                reason = await speak()
             last = TurnFinished(reason, turn.spoken, turn.meter.stats())
         except asyncio.CancelledError:
             last = TurnFinished(FinishReason.CANCELLED, turn.spoken, turn.meter.stats())
@@ -228,29 +226,24 @@ class TurnRunner:
             finally:
                 self._remember(turn)
 
-    def _plan(self, turn: Turn, request: TurnRequest, history: list[Exchange]) -> _Plan:
+    def _plan(self, turn: Turn, request: TurnRequest, history: list[Exchange]) -> LinePlan:
         prompts = self.prepare()
         loaded = self._library.get(turn.persona_id)
         sampling = merged_sampling(loaded.persona.sampling, request.sampling)
         stops = merged_stops(loaded.persona.stop, request.sampling.stop)
         adapter = loaded.usable_adapter()
-        if sampling.max_tokens >= prompts.max_context:
-            raise InvalidArgument(
-                f"a reply of {sampling.max_tokens} tokens leaves no room for a prompt in a context of "
-                f"{prompts.max_context}",
-                field="sampling.max_tokens",
-            )
+        prompts.check_reply(sampling.max_tokens)
         system = system_prompt(loaded.persona.system, turn.session.player_name if turn.session else "")
         prompt = prompts.build(system, history, turn.situation, turn.text, max_tokens=sampling.max_tokens)
-        return _Plan(prompt, sampling, stops, adapter)
+        return LinePlan(prompt, sampling, stops, adapter)
 
-    async def _generate(self, turn: Turn, line: SpokenLine, plan: _Plan, priority: int) -> FinishReason:
+    async def _generate(self, turn: Turn, line: SpokenLine, plan: LinePlan, priority: int) -> FinishReason:
         stop_ids = self.prepare().stop_ids
         turn.meter.asked()
         listener = _Listener(turn, line, plan.adapter)
         try:
             finished = await self._engine.generate(
-                plan.prompt, plan.sampling, stop_ids, listener, plan.adapter, priority
+                list(plan.prompt), plan.sampling, stop_ids, listener, plan.adapter, priority, plan.top_tokens
             )
         except _StopSpoken:
             return FinishReason.STOP
