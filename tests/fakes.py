@@ -28,6 +28,7 @@ from townsfolk.engine.messages import (
     Started,
     Stats,
     Step,
+    TokenLikelihood,
 )
 from townsfolk.errors import FailedPrecondition, TownsfolkError, Unavailable
 
@@ -77,6 +78,7 @@ class Line:
     sampling: SamplingParams
     adapter: AdapterRef | None
     priority: int
+    prompt_ids: list[int]
     cancelled: bool = False
     dead: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -155,11 +157,16 @@ class ScriptedEngine:
         listener: LineListener,
         adapter: AdapterRef | None = None,
         priority: int = 0,
+        top_tokens: int = 0,
     ) -> Finished:
         if not self._ready:
             raise Unavailable("the engine is not running")
         reply = self.script.popleft() if self.script else Reply()
-        line = Line(read_prompt(prompt), sampling, adapter, priority)
+        line = Line(read_prompt(prompt), sampling, adapter, priority, prompt)
+
+        def likelihood(token: int) -> TokenLikelihood | None:
+            return scripted_likelihood(token, top_tokens) if top_tokens else None
+
         self.running.append(line)
         self.lines.append(line)
         if adapter is not None and adapter.digest not in self.resident:
@@ -175,10 +182,12 @@ class ScriptedEngine:
                 self._step += 1
                 adapters = len({other.adapter.digest for other in self.running if other.adapter})
                 self._histogram[adapters] = self._histogram.get(adapters, 0) + 1
-                listener.sampled(token, Step(self._step, len(self.running), adapters, time.time_ns()))
+                step = Step(self._step, len(self.running), adapters, time.time_ns())
+                listener.sampled(token, step, likelihood(token))
             await self._pause(line, reply, len(tokens))
             line.cancelled = False
-            return Finished(len(self.lines), reply.reason, len(tokens))
+            stop_token = likelihood(stop_ids[0]) if reply.reason == "stop" else None
+            return Finished(len(self.lines), reply.reason, len(tokens), stop_token)
         finally:
             self.running.remove(line)
             line.ended.set()
@@ -218,6 +227,11 @@ class ScriptedEngine:
             resident_adapters=list(self.resident),
             max_rows=3,
         )
+
+
+def scripted_likelihood(token_id: int, count: int) -> TokenLikelihood:
+    """What the scripted engine says of a token: the likeliest are always those with the lowest ids."""
+    return TokenLikelihood(token_id, -0.25 - token_id, list(range(count)), [-1.0 - i for i in range(count)])
 
 
 def read_prompt(ids: list[int]) -> str:

@@ -30,8 +30,6 @@ from townsfolk.errors import FailedPrecondition, InvalidArgument, Unavailable
 from townsfolk.v1.console_pb2 import CompleteRequest, ExecuteRequest
 from townsfolk.v1.console_pb2_grpc import ConsoleServiceStub
 from townsfolk.v1.daemon_pb2 import GetStatsRequest
-from townsfolk.v1.preview_pb2 import CompareRequest
-from townsfolk.v1.preview_pb2_grpc import PreviewServiceStub
 from townsfolk.v1.story_pb2 import ComposeRequest
 from townsfolk.v1.story_pb2_grpc import StoryServiceStub
 
@@ -216,11 +214,10 @@ async def test_reflection_lists_every_service(town: Town) -> None:
 
 
 async def test_unserved_services_say_so(town: Town) -> None:
-    console, preview = ConsoleServiceStub(town.channel), PreviewServiceStub(town.channel)
+    console = ConsoleServiceStub(town.channel)
     for call in (
         console.Execute(ExecuteRequest()).read(),
         console.Complete(CompleteRequest()),
-        preview.Compare(CompareRequest()).read(),
         StoryServiceStub(town.channel).Compose(ComposeRequest()).read(),
     ):
         with pytest.raises(grpc.aio.AioRpcError) as raised:

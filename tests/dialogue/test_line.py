@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.fakes import tiny_tokenizer
+from townsfolk.dialogue.events import SpeechDelta
 from townsfolk.dialogue.line import SpokenLine
+from townsfolk.engine.messages import TokenLikelihood
 
 
 def speak(text: str, *stops: str) -> tuple[SpokenLine, list[str]]:
@@ -115,3 +117,35 @@ def test_token_counts_add_up() -> None:
     deltas = [line.push(i) for i in tiny_tokenizer().encode("Aye EN 🍺")]
     deltas.append(line.finish())
     assert sum(d.token_count for d in deltas if d) == len(tiny_tokenizer().encode("Aye EN 🍺"))
+
+
+def likelihood(token_id: int) -> TokenLikelihood:
+    return TokenLikelihood(token_id, -1.0, [token_id], [-1.0])
+
+
+@pytest.mark.parametrize("text", ["Aye.", "  Aye 🍺 \n", "Aye EN 🍺", "Aye. END of it", "END", "   "])
+def test_every_likelihood_is_behind_one_delta_or_unspoken_and_in_order(text: str) -> None:
+    line = SpokenLine(tiny_tokenizer(), ["END"])
+    pushed: list[int] = []
+    deltas: list[SpeechDelta | None] = []
+    for token_id in tiny_tokenizer().encode(text):
+        if not line.finished_by_stop:
+            pushed.append(token_id)
+            deltas.append(line.push(token_id, 0, likelihood(token_id)))
+    stopped = line.finished_by_stop
+    deltas.append(line.finish(likelihood(258)))
+    given = [delta for delta in deltas if delta]
+    assert all(len(delta.likelihoods) == delta.token_count for delta in given)
+    heard = [found.token_id for delta in given for found in delta.likelihoods]
+    assert heard + [found.token_id for found in line.unspoken] == pushed + ([] if stopped else [258])
+    assert (258 in [found.token_id for found in line.unspoken]) is not stopped
+
+
+def test_the_tokens_of_a_character_are_all_behind_the_delta_that_shows_it() -> None:
+    line = SpokenLine(tiny_tokenizer())
+    beer = tiny_tokenizer().encode("🍺")
+    deltas = [line.push(token_id, 0, likelihood(token_id)) for token_id in beer]
+    assert deltas[:-1] == [None] * (len(beer) - 1)
+    assert deltas[-1] is not None
+    assert [found.token_id for found in deltas[-1].likelihoods] == beer
+    assert line.unspoken == ()

@@ -8,6 +8,7 @@ import pytest
 
 from townsfolk.dialogue.events import FinishReason, SpeechDelta, TurnEvent, TurnFinished, TurnStarted, TurnStats
 from townsfolk.dialogue.outbox import MAX_TAKEN_EVENTS, Outbox
+from townsfolk.engine.messages import TokenLikelihood
 from townsfolk.errors import ResourceExhausted, Unavailable
 
 
@@ -42,6 +43,15 @@ async def test_deltas_that_wait_become_one_and_keep_their_place() -> None:
     assert [event.turn_id for event in events] == ["a", "b", "a"]
     assert events[0].what == SpeechDelta("Steel first", 2, 12)
     assert events[1].what == SpeechDelta("Leaves", 1, 11)
+
+
+async def test_deltas_that_become_one_keep_the_likelihoods_of_all_their_tokens() -> None:
+    outbox = Outbox()
+    likelihoods = [TokenLikelihood(token_id, -1.0, [], []) for token_id in (3, 4)]
+    for sequence, likelihood in enumerate(likelihoods):
+        outbox.put(TurnEvent("a", "", "smith", sequence, SpeechDelta("x", 1, 10, (likelihood,))))
+    (event,) = await outbox.take()
+    assert event.what == SpeechDelta("xx", 2, 10, tuple(likelihoods))
 
 
 async def test_a_delta_that_was_taken_no_longer_grows() -> None:

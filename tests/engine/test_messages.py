@@ -37,6 +37,7 @@ from townsfolk.engine.messages import (
     Stats,
     Step,
     StepTokens,
+    TokenLikelihood,
     UnloadAdapter,
     decode,
     encode,
@@ -46,9 +47,10 @@ ELF = AdapterRef("ab12" * 16, "/adapters/forest elf", 0.75)
 SAMPLING = SamplingParams(
     temperature=0.8, top_k=40, top_p=0.9, min_p=0.05, repetition_penalty=1.1, seed=(1 << 64) - 1, max_tokens=7
 )
+LIKELIHOOD = TokenLikelihood(49_151, -12.25, [3, 49_151], [-0.5, -12.25])
 EXAMPLES: list[Message] = [
     Generate(1, [5, 0, 49_151], SAMPLING, [2, 3], ELF, priority=-2),
-    Generate((1 << 63) - 1, [], SamplingParams(), []),
+    Generate((1 << 63) - 1, [], SamplingParams(), [], top_tokens=20),
     Cancel(3),
     LoadAdapter(4, ELF),
     UnloadAdapter(5, ELF.digest),
@@ -59,7 +61,9 @@ EXAMPLES: list[Message] = [
     Started(7, 100, 64, 0.25),
     StepTokens(Step(1 << 40, 32, 8, 1_800_000_000_123_456_789), [8, (1 << 63) - 1], [11, 0]),
     StepTokens(Step(0, 0, 0, 0), [], []),
+    StepTokens(Step(5, 2, 1, 6), [8, 1 << 62], [11, 0], {1 << 62: LIKELIHOOD}),
     Finished(9, "length", 96),
+    Finished(9, "stop", 95, LIKELIHOOD),
     RequestFailed(10, "NOT_FOUND", "no adapter at /nowhere", "adapter"),
     RequestFailed(11, "INTERNAL", ""),
     RequestFailed(11, "RESOURCE_EXHAUSTED", "the queue is full", retry_after_s=2.5),
@@ -96,7 +100,7 @@ def test_a_message_arrives_as_it_was_sent(message: Message) -> None:
 
 def test_every_type_of_message_is_among_the_examples_and_in_the_table() -> None:
     assert {type(message) for message in EXAMPLES} == set(typing.get_args(Message))
-    assert set(MESSAGE_TYPES) == {*typing.get_args(Message), SamplingParams, AdapterRef, Step}
+    assert set(MESSAGE_TYPES) == {*typing.get_args(Message), SamplingParams, AdapterRef, Step, TokenLikelihood}
     assert len(set(MESSAGE_TYPES)) == len(MESSAGE_TYPES)
 
 
@@ -174,7 +178,7 @@ def test_a_malformed_message_inside_a_batch_spoils_it_all() -> None:
 def test_tokens_without_their_lines_are_malformed() -> None:
     step = msgpack.ExtType(STRUCT_EXT, msgpack.packb([TAG_OF[Step], [1, 2, 3, 4]]))
     with pytest.raises(MalformedMessage, match="2 tokens for 1 lines"):
-        decode(struct(TAG_OF[StepTokens], [step, [1], [2, 3]]))
+        decode(struct(TAG_OF[StepTokens], [step, [1], [2, 3], {}]))
 
 
 def test_messages_nested_without_end_are_malformed_and_no_crash() -> None:

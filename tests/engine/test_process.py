@@ -15,7 +15,7 @@ import pytest
 
 from tests.engine.embedded.tiny_models import write_model
 from townsfolk.config import EngineSettings
-from townsfolk.engine.messages import AdapterRef, SamplingParams, Started, Step
+from townsfolk.engine.messages import AdapterRef, SamplingParams, Started, Step, TokenLikelihood
 from townsfolk.engine.process import EngineProcess
 from townsfolk.errors import InvalidArgument, NotFound, ResourceExhausted, TownsfolkError, Unavailable
 
@@ -32,6 +32,7 @@ class Heard:
         self.starts: list[Started] = []
         self.tokens: list[int] = []
         self.steps: list[Step] = []
+        self.likelihoods: list[TokenLikelihood] = []
         self.first = asyncio.Event()
         self._error = error
         self._fail_at = fail_at
@@ -40,9 +41,11 @@ class Heard:
         assert not self.tokens
         self.starts.append(started)
 
-    def sampled(self, token_id: int, step: Step) -> None:
+    def sampled(self, token_id: int, step: Step, likelihood: TokenLikelihood | None = None) -> None:
         self.tokens.append(token_id)
         self.steps.append(step)
+        if likelihood is not None:
+            self.likelihoods.append(likelihood)
         self.first.set()
         if self._error is not None and len(self.tokens) == self._fail_at:
             raise self._error
@@ -97,6 +100,20 @@ async def test_every_token_tells_when_it_was_sampled(engine: EngineProcess) -> N
     assert times == sorted(times)
     assert times[0] > 0
     assert [step.number for step in heard.steps] == sorted({step.number for step in heard.steps})
+
+
+async def test_likelihoods_reach_the_line_that_asked_for_them_and_no_other(engine: EngineProcess) -> None:
+    curious, other = Heard(), Heard()
+    free = await tokens_of(engine, [5, 6, 7])
+    finished, _ = await asyncio.gather(
+        engine.generate([5, 6, 7], SHORT, [free[3]], curious, top_tokens=2),
+        engine.generate([8, 9], SHORT, [], other),
+    )
+    assert [likelihood.token_id for likelihood in curious.likelihoods] == curious.tokens == free[:3]
+    assert all(len(likelihood.candidate_ids) == 2 for likelihood in curious.likelihoods)
+    assert finished.stop_token is not None
+    assert finished.stop_token.token_id == free[3]
+    assert other.likelihoods == []
 
 
 async def test_cancelling_a_line_cancels_it_in_the_engine(engine: EngineProcess) -> None:
@@ -207,7 +224,7 @@ async def test_no_engine_is_orphaned_when_its_daemon_is_killed(model: Path) -> N
             def started(self, started):
                 print(engine.pid, flush=True)
 
-            def sampled(self, token_id, step):
+            def sampled(self, token_id, step, likelihood=None):
                 pass
 
         async def main():

@@ -33,6 +33,8 @@ from townsfolk.v1 import (
     dialogue_pb2_grpc,
     persona_pb2,
     persona_pb2_grpc,
+    preview_pb2,
+    preview_pb2_grpc,
     session_pb2,
     session_pb2_grpc,
 )
@@ -102,6 +104,7 @@ class Town:
         self._dialogue = dialogue_pb2_grpc.DialogueServiceStub(self._channel)
         self._sessions = session_pb2_grpc.SessionServiceStub(self._channel)
         self._personas = persona_pb2_grpc.PersonaServiceStub(self._channel)
+        self._previews = preview_pb2_grpc.PreviewServiceStub(self._channel)
         self._daemon = daemon_pb2_grpc.DaemonServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
         return self
@@ -128,6 +131,18 @@ class Town:
             async with self._sentences():
                 async for response in call:
                     yield response.event
+        finally:
+            call.cancel()
+
+    async def compare(
+        self, request: preview_pb2.CompareRequest, timeout_s: float
+    ) -> AsyncIterator[preview_pb2.CompareResponse]:
+        """Ask for a line in many variants and yield their events. Closing the iterator cancels all of them."""
+        call = self._previews.Compare(request, timeout=timeout_s, metadata=self._metadata)
+        try:
+            async with self._sentences():
+                async for response in call:
+                    yield response
         finally:
             call.cancel()
 

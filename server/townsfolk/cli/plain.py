@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
 from townsfolk.v1.common_pb2 import TurnEvent
+from townsfolk.v1.preview_pb2 import CompareResponse
 
 
 def to_plain(message: Message) -> Any:
@@ -39,6 +40,18 @@ def event_line(event: TurnEvent) -> str:
     """One event as one line of JSON. `event` says which kind it is, and the key of that name holds the rest."""
     kind = event.WhichOneof("event") or "unknown"
     return json.dumps({"event": kind, **to_plain(event)}, ensure_ascii=False)
+
+
+def compare_line(response: CompareResponse, label: str) -> str:
+    """One event of one variant as one line of JSON, as ``event_line`` with its variant before and its tokens behind.
+
+    A token's `piece` is in Base64, because it may be part of a character.
+    """
+    kind = response.event.WhichOneof("event") or "unknown"
+    plain = {"variant_index": response.variant_index, "label": label, "event": kind, **to_plain(response.event)}
+    if response.tokens:
+        plain["tokens"] = [to_plain(token) for token in response.tokens]
+    return json.dumps(plain, ensure_ascii=False)
 
 
 def _whole_numbers(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from townsfolk.errors import ResourceExhausted, TownsfolkError
+from townsfolk.errors import InvalidArgument, ResourceExhausted, TownsfolkError
 
 BACKGROUND_SHARE = 0.75  # chatter leaves the last quarter to lines that a player waits for
 MEAN_WEIGHT = 0.1  # of the newest turn in the running mean of durations
@@ -49,16 +49,25 @@ class Admission:
 
         Raises ``ResourceExhausted`` if too many are in flight, and what ``close`` was given.
         """
+        return self.admit_all(1, priority)[0]
+
+    def admit_all(self, count: int, priority: int = 0) -> list[Ticket]:
+        """Let some turns in together, or none. Raises as ``admit``, and ``InvalidArgument`` for more than ever fit."""
         if self._refusal is not None:
             raise self._refusal
         limit = self._max_turns if priority >= 0 else max(1, int(self._max_turns * BACKGROUND_SHARE))
-        if self._in_flight >= limit:
+        if count > limit:
+            raise InvalidArgument(
+                f"{count} lines at once are more than the {limit} that this daemon lets in; ask for fewer, or raise "
+                "daemon.max_queued_turns"
+            )
+        if self._in_flight + count > limit:
             raise ResourceExhausted(
                 f"{self._in_flight} lines are being spoken or wait, and {limit} may be; try again shortly",
                 retry_after_s=self.retry_after_s,
             )
-        self._in_flight += 1
-        return Ticket(self)
+        self._in_flight += count
+        return [Ticket(self) for _ in range(count)]
 
     def close(self, refusal: TownsfolkError) -> None:
         """Refuse all turns from now on."""

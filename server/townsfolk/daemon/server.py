@@ -17,10 +17,12 @@ from townsfolk.daemon.dialogue_service import DialogueService
 from townsfolk.daemon.health import Health
 from townsfolk.daemon.listener import listen, remove_socket, tls_credentials
 from townsfolk.daemon.persona_service import PersonaService
+from townsfolk.daemon.preview_service import PreviewService
 from townsfolk.daemon.session_service import SessionService
 from townsfolk.daemon.signals import stop_signals
 from townsfolk.daemon.stats_service import StatsService
-from townsfolk.daemon.unserved import UnservedConsole, UnservedPreview, UnservedStory
+from townsfolk.daemon.unserved import UnservedConsole, UnservedStory
+from townsfolk.dialogue.preview import PreviewRunner
 from townsfolk.dialogue.session import SessionStore
 from townsfolk.dialogue.turn import TurnRunner
 from townsfolk.engine.interface import Engine
@@ -97,6 +99,8 @@ class Daemon:
         self._dialogue = DialogueService(
             self.runner, self._admission, own.max_stream_turns, resume_grace_s=own.resume_grace_s
         )
+        previews = PreviewRunner(self.runner, engine, self.library, default_deadline_s=own.default_deadline_s)
+        self._previews = PreviewService(previews, self.runner, self._admission, own.max_text_bytes)
         self._personas = PersonaService(self.library, engine)
         self._activity = Activity()
         self._health = Health(SERVICES)
@@ -205,7 +209,7 @@ class Daemon:
         persona_pb2_grpc.add_PersonaServiceServicer_to_server(self._personas, server)
         daemon_pb2_grpc.add_DaemonServiceServicer_to_server(stats, server)
         console_pb2_grpc.add_ConsoleServiceServicer_to_server(UnservedConsole(), server)
-        preview_pb2_grpc.add_PreviewServiceServicer_to_server(UnservedPreview(), server)
+        preview_pb2_grpc.add_PreviewServiceServicer_to_server(self._previews, server)
         story_pb2_grpc.add_StoryServiceServicer_to_server(UnservedStory(), server)
         await self._health.add_to(server)
         reflection.enable_server_reflection((*SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME), server)

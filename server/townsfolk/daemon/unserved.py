@@ -8,7 +8,6 @@ import grpc
 
 from townsfolk.errors import Unimplemented
 from townsfolk.v1.console_pb2_grpc import ConsoleServiceServicer
-from townsfolk.v1.preview_pb2_grpc import PreviewServiceServicer
 from townsfolk.v1.story_pb2_grpc import StoryServiceServicer
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -22,13 +21,6 @@ class UnservedConsole(ConsoleServiceServicer):
 
     async def Complete(self, request: Any, context: Context) -> None:
         raise Unimplemented("the console is not part of this version; use the `townsfolk` command")
-
-
-class UnservedPreview(PreviewServiceServicer):
-    """Stands in for previews."""
-
-    async def Compare(self, request: Any, context: Context) -> None:
-        raise Unimplemented("previews are not part of this version; ask for lines with Say")
 
 
 class UnservedStory(StoryServiceServicer):

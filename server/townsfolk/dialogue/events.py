@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from townsfolk.engine.messages import TokenLikelihood
 from townsfolk.errors import TownsfolkError
 
 
@@ -54,17 +55,22 @@ class TurnStarted:
 
 @dataclass(slots=True)
 class SpeechDelta:
-    """More of the line; ``token_count`` tokens stand behind it, the latest of them sampled at ``sampled_unix_ns``."""
+    """More of the line; ``token_count`` tokens stand behind it, the latest of them sampled at ``sampled_unix_ns``.
+
+    ``likelihoods``: of these tokens, in order, where the turn asked for them.
+    """
 
     text: str
     token_count: int
     sampled_unix_ns: int = 0
+    likelihoods: tuple[TokenLikelihood, ...] = ()
 
     def extend(self, later: SpeechDelta) -> None:
         """Add what comes right after it."""
         self.text += later.text
         self.token_count += later.token_count
         self.sampled_unix_ns = later.sampled_unix_ns
+        self.likelihoods += later.likelihoods
 
 
 @dataclass(frozen=True, slots=True)

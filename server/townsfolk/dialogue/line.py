@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from townsfolk.dialogue.events import SpeechDelta
 from townsfolk.dialogue.tokenizer import StreamingDecoder, TextTokenizer
+from townsfolk.engine.messages import TokenLikelihood
 
 
 class SpokenLine:
@@ -31,6 +32,7 @@ class SpokenLine:
         self._waiting = ""  # decoded, but perhaps the beginning of a stop string or the end of the line
         self._waiting_tokens = 0
         self._sampled_unix_ns = 0
+        self._waiting_likelihoods: tuple[TokenLikelihood, ...] = ()
         self._given: list[str] = []
         self._ids: list[int] = []
         self._torn = False
@@ -43,6 +45,11 @@ class SpokenLine:
         return "".join(self._given)
 
     @property
+    def unspoken(self) -> tuple[TokenLikelihood, ...]:
+        """Likelihoods of the tokens behind no delta: once the line has ended, those that never became text."""
+        return self._waiting_likelihoods
+
+    @property
     def reply_ids(self) -> tuple[int, ...]:
         """The tokens as sampled, for the history; empty if they say anything but ``text``.
 
@@ -53,9 +60,13 @@ class SpokenLine:
             return ()
         return tuple(self._ids)
 
-    def push(self, token_id: int, sampled_unix_ns: int = 0) -> SpeechDelta | None:
+    def push(
+        self, token_id: int, sampled_unix_ns: int = 0, likelihood: TokenLikelihood | None = None
+    ) -> SpeechDelta | None:
         """Take a token; returns what can be handed out now. Nothing may follow once ``finished_by_stop`` is set."""
         self._ids.append(token_id)
+        if likelihood is not None:
+            self._waiting_likelihoods += (likelihood,)
         self._waiting_tokens += 1
         self._sampled_unix_ns = sampled_unix_ns
         self._waiting += self._decoder.push(token_id)
@@ -70,16 +81,20 @@ class SpokenLine:
             return self._give(end)
         return self._give(len(self._waiting) - self._possible_stop())
 
-    def finish(self) -> SpeechDelta | None:
+    def finish(self, stop_token: TokenLikelihood | None = None) -> SpeechDelta | None:
         """The line has ended by itself: what was held back is text after all.
 
-        A character whose last bytes never came is left out rather than shown as a replacement mark.
+        A character whose last bytes never came is left out rather than shown as a replacement mark. ``stop_token`` is
+        what ended the line; it is never text.
         """
         if self.complete:
             return None
         self.complete = True
         self._torn = bool(self._decoder.flush())
-        return self._give(len(self._waiting))
+        delta = self._give(len(self._waiting))
+        if stop_token is not None:
+            self._waiting_likelihoods += (stop_token,)
+        return delta
 
     def _first_stop(self) -> int | None:
         found = [at for at in (self._waiting.find(stop) for stop in self._stops) if at >= 0]
@@ -99,8 +114,9 @@ class SpokenLine:
         text = self._waiting[:length].rstrip()
         if not text:
             return None
-        delta = SpeechDelta(text, self._waiting_tokens, self._sampled_unix_ns)
+        delta = SpeechDelta(text, self._waiting_tokens, self._sampled_unix_ns, self._waiting_likelihoods)
         self._waiting = self._waiting[len(text) :]
         self._waiting_tokens = 0
+        self._waiting_likelihoods = ()
         self._given.append(text)
         return delta

@@ -40,6 +40,14 @@ class PromptBuilder:
         self.stop_ids = [tokenizer.control_id(token) for token in self.template.stop_tokens]
         self.max_context = max_context
 
+    def check_reply(self, max_tokens: int) -> None:
+        """Raise ``InvalidArgument`` for a reply so long that it leaves no room for any prompt."""
+        if max_tokens >= self.max_context:
+            raise InvalidArgument(
+                f"a reply of {max_tokens} tokens leaves no room for a prompt in a context of {self.max_context}",
+                field="sampling.max_tokens",
+            )
+
     def build(
         self, system: str, history: Sequence[Exchange], situation: str, player: str, *, max_tokens: int
     ) -> list[int]:

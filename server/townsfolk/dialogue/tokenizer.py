@@ -44,6 +44,7 @@ class TextTokenizer:
         added: list[dict[str, Any]] = description.get("added_tokens") or []
         self.control_ids: dict[str, int] = {t["content"]: t["id"] for t in added if _is_control(t["content"])}
         self._reserved = frozenset(self.control_ids.values())
+        self._control_names = {token_id: name for name, token_id in self.control_ids.items()}
         self.byte_level = _is_byte_level(description)
         self._bytes_of = _byte_table(vocabulary, self.control_ids, byte_level=self.byte_level)
         self._bytes_of.update({t["id"]: t["content"].encode() for t in added if not _is_control(t["content"])})
@@ -69,6 +70,11 @@ class TextTokenizer:
     def token_bytes(self, token_id: int) -> bytes:
         """The bytes that a token stands for; none for a control token or an id outside the vocabulary."""
         return self._bytes_of.get(token_id, b"")
+
+    def piece(self, token_id: int) -> bytes:
+        """A token as people look at it: its bytes, or the name of a control token, which never becomes text."""
+        name = self._control_names.get(token_id)
+        return self.token_bytes(token_id) if name is None else name.encode()
 
     def decode(self, ids: list[int]) -> str:
         """The text of ``ids``, control tokens left out, broken UTF-8 replaced by U+FFFD."""

@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from functools import partial
 
 from townsfolk.dialogue.events import (
     FallbackReason,
@@ -28,6 +28,7 @@ from townsfolk.dialogue.events import (
 from townsfolk.dialogue.fallback import FallbackLines, reason_of
 from townsfolk.dialogue.line import SpokenLine
 from townsfolk.dialogue.outbox import Outbox
+from townsfolk.dialogue.plan import LinePlan
 from townsfolk.dialogue.prompt import Exchange, PromptBuilder
 from townsfolk.dialogue.request import (
     TurnRequest,
@@ -42,7 +43,14 @@ from townsfolk.dialogue.session import PastTurn, Session, SessionStore, check_id
 from townsfolk.dialogue.tokenizer import TextTokenizer
 from townsfolk.dialogue.turn_registry import TurnRegistry
 from townsfolk.engine.interface import Engine
-from townsfolk.engine.messages import AdapterRef, Ready, SamplingParams, Started, Step
+from townsfolk.engine.messages import (
+    AdapterRef,
+    Finished,
+    Ready,
+    Started,
+    Step,
+    TokenLikelihood,
+)
 from townsfolk.errors import DeadlineExceeded, InternalError, InvalidArgument, TownsfolkError, Unavailable
 from townsfolk.personas.library import PersonaLibrary
 
@@ -50,16 +58,6 @@ log = logging.getLogger(__name__)
 
 LAST_EVENT_S = 0.1  # of a call's own deadline, at most a tenth of it: for the last event to arrive within it
 ENGINE_RETRY_S = 1.0  # a crashed engine with a small model is back after about a second
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What the engine is to be asked."""
-
-    prompt: list[int]
-    sampling: SamplingParams
-    stops: list[str]
-    adapter: AdapterRef | None
 
 
 class _StopSpoken(Exception):
@@ -80,18 +78,18 @@ class _Listener:
         self._turn.adapter_digest = self._digest
         self._turn.emit(TurnStarted(self._digest, started.prompt_tokens, started.cached_tokens))
 
-    def sampled(self, token_id: int, step: Step) -> None:
+    def sampled(self, token_id: int, step: Step, likelihood: TokenLikelihood | None = None) -> None:
         """See ``LineListener``. Raises ``_StopSpoken`` at a stop string, and what a full outbox raises."""
         self._turn.meter.sampled(step)
-        delta = self._line.push(token_id, step.sampled_unix_ns)
+        delta = self._line.push(token_id, step.sampled_unix_ns, likelihood)
         if delta is not None:
             self._turn.say(delta)
         if self._line.finished_by_stop:
             raise _StopSpoken
 
-    def finish(self) -> None:
+    def finish(self, finished: Finished) -> None:
         """The engine made the line to its end: say what was held back."""
-        delta = self._line.finish()
+        delta = self._line.finish(finished.stop_token)
         if delta is not None:
             self._turn.say(delta)
 
@@ -153,9 +151,13 @@ class TurnRunner:
         if session is not None and refusal is None:
             self.registry.cancel_abandoned(session, persona_id)
         turn = Turn(turn_id, persona_id, session, outbox, on_end, text=text, situation=situation, refusal=refusal)
-        self.registry.add(turn)
-        turn.task = asyncio.create_task(self._run(turn, request, seconds), name=f"turn {turn_id}")
+        self._begin(turn, partial(self._speak, turn, request), seconds)
         return turn
+
+    def start_planned(self, turn: Turn, plan: LinePlan, priority: int, seconds: float) -> None:
+        """Start a turn of no session, whose plan is made already. Turns started in a row reach the engine together."""
+        turn.line = SpokenLine(self.prepare().tokenizer, plan.stops)
+        self._begin(turn, partial(self._generate, turn, turn.line, plan, priority), seconds)
 
     async def speak(
         self, request: TurnRequest, *, call_deadline_s: float | None = None
@@ -193,26 +195,30 @@ class TurnRunner:
 
     # ── one turn ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _run(self, turn: Turn, request: TurnRequest, seconds: float) -> None:
+    def _begin(self, turn: Turn, speak: Callable[[], Awaitable[FinishReason]], seconds: float) -> None:
+        self.registry.add(turn)
+        turn.task = asyncio.create_task(self._run(turn, speak, seconds), name=f"turn {turn.id}")
+
+    async def _run(self, turn: Turn, speak: Callable[[], Awaitable[FinishReason]], seconds: float) -> None:
         """The turn's task: whatever happens, it ends with exactly one last event."""
         last: Happening
         try:
             turn.begin()
-            last = await self._outcome(turn, request, seconds)
+            last = await self._outcome(turn, speak, seconds)
         except asyncio.CancelledError:
             last = TurnFinished(FinishReason.CANCELLED, turn.spoken, turn.meter.stats())
         turn.end(last)
         # a client that was refused may ask again under the same id
         self.registry.remove(turn, last, keep=turn.refusal is None or not isinstance(last, TurnFailed))
 
-    async def _outcome(self, turn: Turn, request: TurnRequest, seconds: float) -> Happening:
+    async def _outcome(self, turn: Turn, speak: Callable[[], Awaitable[FinishReason]], seconds: float) -> Happening:
         """Speak the line, or what stands in for it. Returns the turn's last event."""
         scope = asyncio.timeout(seconds)
         try:
             if turn.refusal is not None:
                 raise turn.refusal
             async with scope:
-                reason = await self._speak(turn, request)
+                reason = await speak()
             return TurnFinished(reason, turn.spoken, turn.meter.stats())
         except TownsfolkError as error:
             return await self._instead(turn, error)
@@ -270,35 +276,30 @@ class TurnRunner:
         session.forget_tokens_of(await asyncio.to_thread(turns_with_doubtful_tokens, history, prompts.tokenizer))
         session.unchecked = False
 
-    def _plan(self, turn: Turn, request: TurnRequest, history: list[Exchange]) -> _Plan:
+    def _plan(self, turn: Turn, request: TurnRequest, history: list[Exchange]) -> LinePlan:
         prompts = self.prepare()
         loaded = self._library.get(turn.persona_id)
         sampling = merged_sampling(loaded.persona.sampling, request.sampling)
         stops = merged_stops(loaded.persona.stop, request.sampling.stop)
         adapter = loaded.usable_adapter()
-        if sampling.max_tokens >= prompts.max_context:
-            raise InvalidArgument(
-                f"a reply of {sampling.max_tokens} tokens leaves no room for a prompt in a context of "
-                f"{prompts.max_context}",
-                field="sampling.max_tokens",
-            )
+        prompts.check_reply(sampling.max_tokens)
         system = system_prompt(loaded.persona.system, turn.session.player_name if turn.session else "")
         prompt = prompts.build(system, history, turn.situation, turn.text, max_tokens=sampling.max_tokens)
-        return _Plan(prompt, sampling, stops, adapter)
+        return LinePlan(prompt, sampling, stops, adapter)
 
-    async def _generate(self, turn: Turn, line: SpokenLine, plan: _Plan, priority: int) -> FinishReason:
+    async def _generate(self, turn: Turn, line: SpokenLine, plan: LinePlan, priority: int) -> FinishReason:
         stop_ids = self.prepare().stop_ids
         turn.meter.asked()
         listener = _Listener(turn, line, plan.adapter)
         try:
             finished = await self._engine.generate(
-                plan.prompt, plan.sampling, stop_ids, listener, plan.adapter, priority
+                list(plan.prompt), plan.sampling, stop_ids, listener, plan.adapter, priority, plan.top_tokens
             )
         except _StopSpoken:
             return FinishReason.STOP
         if finished.reason == "cancelled":  # the engine gave the line up by itself, while it was stopped
             raise Unavailable("the engine stopped before the line was spoken")
-        listener.finish()
+        listener.finish(finished)
         return FinishReason(finished.reason)
 
     @staticmethod

@@ -13,6 +13,7 @@ from townsfolk.engine.messages import (
     Started,
     Stats,
     Step,
+    TokenLikelihood,
 )
 
 
@@ -27,8 +28,8 @@ class LineListener(Protocol):
         """The line was admitted. Called once, before the first token."""
         ...
 
-    def sampled(self, token_id: int, step: Step) -> None:
-        """The line's next token."""
+    def sampled(self, token_id: int, step: Step, likelihood: TokenLikelihood | None = None) -> None:
+        """The line's next token; ``likelihood`` is there where the line asked for it."""
         ...
 
 
@@ -64,8 +65,11 @@ class Engine(Protocol):
         listener: LineListener,
         adapter: AdapterRef | None = None,
         priority: int = 0,
+        top_tokens: int = 0,
     ) -> Finished:
         """One line, into ``listener``. Cancelling the call cancels the line; nothing is heard once it has returned.
+
+        ``top_tokens`` as in ``Generate``.
 
         Raises ``InvalidArgument`` or ``FailedPrecondition`` for what is wrong with the request or its adapter,
         ``ResourceExhausted`` when the queue is full, ``Unavailable`` when the engine is down or dies.

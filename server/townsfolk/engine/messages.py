@@ -18,6 +18,7 @@ import msgpack
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # a tokenizer of 256k entries is about 20 MB of JSON
 MAX_DEPTH = 8  # of messages in messages; ours go to 3, and each level costs C stack in msgpack
 LENGTH_PREFIX = struct.Struct("<I")
+MAX_TOP_TOKENS = 20  # candidates that are told of at each place
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,29 @@ class AdapterRef:
     scale: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class TokenLikelihood:
+    """How likely a sampled token was, and which would have been likeliest in its place.
+
+    Natural logarithms of probabilities under the model's own distribution: before repetition penalty, temperature and
+    filters. ``candidate_ids`` and ``candidate_log_probabilities``: likeliest first, with or without the sampled token.
+    """
+
+    token_id: int
+    log_probability: float
+    candidate_ids: list[int]
+    candidate_log_probabilities: list[float]
+
+
 # ── daemon → engine ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """Start one line. ``prompt`` are token ids; ``priority`` higher goes first; ``stop_ids`` end the line."""
+    """Start one line. ``prompt`` are token ids; ``priority`` higher goes first; ``stop_ids`` end the line.
+
+    ``top_tokens``: with every token its likelihood and so many candidates, up to ``MAX_TOP_TOKENS``; 0: neither.
+    """
 
     request_id: int
     prompt: list[int]
@@ -59,6 +77,7 @@ class Generate:
     stop_ids: list[int]
     adapter: AdapterRef | None = None
     priority: int = 0
+    top_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +159,7 @@ class Token(NamedTuple):
     step: int
     rows: int
     adapters: int
+    likelihood: TokenLikelihood | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +180,13 @@ class StepTokens:
     """Tokens of one step: ``token_ids[i]`` is of line ``request_ids[i]``.
 
     Flat lists, because packing and unpacking a message for every token costs more than all the rest of its way.
+    ``likelihoods``: by request id, of the lines that asked for them.
     """
 
     step: Step
     request_ids: list[int]
     token_ids: list[int]
+    likelihoods: dict[int, TokenLikelihood] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.request_ids) != len(self.token_ids):
@@ -173,11 +195,16 @@ class StepTokens:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The end of a line; ``reason`` is stop, length or cancelled."""
+    """The end of a line; ``reason`` is stop, length or cancelled.
+
+    ``stop_token``: the likelihood of the token of ``stop_ids`` that ended a line which asked for likelihoods. It is
+    none of the line's tokens and not counted.
+    """
 
     request_id: int
     reason: str
     completion_tokens: int
+    stop_token: TokenLikelihood | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +312,7 @@ MESSAGE_TYPES: tuple[type[Any], ...] = (
     SamplingParams,
     AdapterRef,
     Step,
+    TokenLikelihood,
 )
 TAG_OF = {cls: tag for tag, cls in enumerate(MESSAGE_TYPES)}
 FIELDS_OF = {cls: tuple(f.name for f in dataclasses.fields(cls)) for cls in MESSAGE_TYPES}

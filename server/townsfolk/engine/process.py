@@ -41,6 +41,7 @@ from townsfolk.engine.messages import (
     Stats,
     Step,
     StepTokens,
+    TokenLikelihood,
     UnloadAdapter,
     decode,
     encode,
@@ -74,11 +75,11 @@ class _Line:
             except Exception as error:  # its own line's end, and nobody else's
                 self.end.set_exception(error)
 
-    def sampled(self, token_id: int, step: Step) -> None:
+    def sampled(self, token_id: int, step: Step, likelihood: TokenLikelihood | None) -> None:
         """The engine made a token."""
         if not self.end.done():
             try:
-                self._listener.sampled(token_id, step)
+                self._listener.sampled(token_id, step, likelihood)
             except Exception as error:
                 self.end.set_exception(error)
 
@@ -167,12 +168,13 @@ class EngineProcess:
         listener: LineListener,
         adapter: AdapterRef | None = None,
         priority: int = 0,
+        top_tokens: int = 0,
     ) -> Finished:
         self._require_ready()
         line_id = next(self._ids)
         line = self._lines[line_id] = _Line(listener)
         try:
-            await self._send(Generate(line_id, prompt, sampling, stop_ids, adapter, priority))
+            await self._send(Generate(line_id, prompt, sampling, stop_ids, adapter, priority, top_tokens))
             return await line.end
         finally:
             del self._lines[line_id]
@@ -272,10 +274,10 @@ class EngineProcess:
 
     def _hand_out(self, message: Message) -> None:
         match message:
-            case StepTokens(step, line_ids, token_ids):
+            case StepTokens(step, line_ids, token_ids, likelihoods):
                 for line_id, token_id in zip(line_ids, token_ids, strict=True):
                     if (line := self._lines.get(line_id)) is not None:
-                        line.sampled(token_id, step)
+                        line.sampled(token_id, step, likelihoods.get(line_id))
             case Started(line_id):
                 if (line := self._lines.get(line_id)) is not None:
                     line.started(message)

@@ -100,7 +100,8 @@ def fold(events: Iterable[Any], sampled_unix_ns: int) -> list[Any]:
             continue
         tokens: list[Token] = list(run)
         step = Step(tokens[0].step, tokens[0].rows, tokens[0].adapters, sampled_unix_ns)
-        messages.append(StepTokens(step, [t.request_id for t in tokens], [t.token_id for t in tokens]))
+        likelihoods = {t.request_id: t.likelihood for t in tokens if t.likelihood is not None}
+        messages.append(StepTokens(step, [t.request_id for t in tokens], [t.token_id for t in tokens], likelihoods))
     return messages
 
 

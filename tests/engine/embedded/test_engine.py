@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -262,6 +263,8 @@ def test_a_broken_adapter_fails_its_own_line_only(model: Path, adapters: list[Ad
         (Generate(1, [VOCABULARY], GREEDY, []), "INVALID_ARGUMENT"),
         (Generate(1, [-1], GREEDY, []), "INVALID_ARGUMENT"),
         (Generate(1, [5], SamplingParams(max_tokens=0), []), "INVALID_ARGUMENT"),
+        (Generate(1, [5], GREEDY, [], top_tokens=21), "INVALID_ARGUMENT"),
+        (Generate(1, [5], GREEDY, [], AdapterRef("0" * 64, "/nowhere", math.nan)), "INVALID_ARGUMENT"),
     ],
 )
 def test_a_bad_request_is_refused_before_it_is_queued(model: Path, request_: Generate, status: str) -> None:

@@ -14,7 +14,14 @@ from transformers import AutoModelForCausalLM
 
 from tests.engine.embedded.driver import adapter_ref, make_engine, prompt_logits, run_lines
 from tests.engine.embedded.kernels import INSTRUCTION_SETS, load_instruction_set
-from tests.engine.embedded.tiny_models import FAMILIES, RECIPES, VOCABULARY, write_adapter, write_model
+from tests.engine.embedded.tiny_models import (
+    FAMILIES,
+    RECIPES,
+    VOCABULARY,
+    scale_adapters,
+    write_adapter,
+    write_model,
+)
 from townsfolk.config import EngineSettings
 from townsfolk.engine.embedded.checkpoint import open_checkpoint
 from townsfolk.engine.embedded.engine import EmbeddedEngine
@@ -79,6 +86,8 @@ def quantised_linear(module: torch.nn.Linear, kernel: Kernel, x: torch.Tensor) -
 def reference_logits(model: Path, adapter: AdapterRef | None, prompt: list[int], kernel: Kernel) -> torch.Tensor:
     base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
     speaker = base if adapter is None else PeftModel.from_pretrained(base, adapter.path)
+    if adapter is not None:
+        scale_adapters(speaker, adapter.scale)
     quantise_linear_layers(speaker, kernel)
     return speaker(torch.tensor([prompt])).logits[0]
 
@@ -98,15 +107,42 @@ def test_logits_equal_those_of_quantised_transformers_and_peft(
     engine.close()
 
 
-def test_the_scale_of_an_adapter_is_applied(model: Path, adapters: list[AdapterRef]) -> None:
+def test_an_adapter_at_any_scale_equals_peft_at_that_scale(
+    model: Path, adapters: list[AdapterRef], kernel: Kernel
+) -> None:
     prompt = random_prompt(40)
     engine = make_engine(model, torch.int8, adapter_columns=192)
-    base, full = prompt_logits(engine, prompt, None), prompt_logits(engine, prompt, adapters[0])
-    scaled = [prompt_logits(engine, prompt, replace(adapters[0], scale=scale)) for scale in (0.0, 0.5, 1.0)]
-    assert torch.equal(scaled[0], base)
-    assert error(scaled[1], base) < error(full, base)
-    assert torch.equal(scaled[2], full)
+    base = prompt_logits(engine, prompt, None)
+    assert torch.equal(prompt_logits(engine, prompt, replace(adapters[0], scale=0.0)), base)
+    for scale in (0.5, 1.0, 2.0):
+        adapter = replace(adapters[0], scale=scale)
+        ours = prompt_logits(engine, prompt, adapter)
+        found = error(ours, reference_logits(model, adapter, prompt, kernel))
+        assert found < ERROR_BOUND, f"{scale}: {found:.3f}"
+        assert error(base, ours) > 2 * ERROR_BOUND, "an adapter without effect proves nothing"
     engine.close()
+
+
+def test_one_adapter_at_many_scales_in_one_step_is_at_each_as_if_alone(model: Path, adapters: list[AdapterRef]) -> None:
+    scales = (0.25, 1.0, 1.75, 1.0, 2.0)
+    requests = [
+        Generate(
+            i, random_prompt(24), SamplingParams(temperature=0.0, max_tokens=16), [], replace(adapters[0], scale=scale)
+        )
+        for i, scale in enumerate(scales)
+    ]
+
+    def lines(*groups: list[Generate]) -> list[list[int]]:
+        engine = make_engine(model, torch.int8, max_running=8, threads=2, share_cores=True)
+        spoken = [line.tokens for group in groups for line in run_lines(engine, group).values()]
+        assert engine.stats().resident_adapters == [adapters[0].digest], "one copy of the weights serves all scales"
+        engine.close()
+        return spoken
+
+    together = lines(requests)
+    assert together == lines(*([request] for request in requests))
+    assert together[1] == together[3]
+    assert len(set(map(tuple, together))) == 4, "a scale without effect"
 
 
 def test_a_line_is_the_same_alone_and_in_a_mixed_batch(model: Path, adapters: list[AdapterRef]) -> None:

@@ -20,6 +20,7 @@ from townsfolk.engine.messages import AdapterRef, Generate, SamplingParams
 pytestmark = pytest.mark.real_model
 
 NEW_TOKENS = 12
+TOP_TOKENS = 5
 LINES = (
     ("You are a gate guard.", "Who goes there?"),
     ("You are a baker who loves riddles.", "What is the price of a loaf of rye bread today?"),
@@ -89,11 +90,16 @@ def test_a_mixed_batch_in_fp32_equals_transformers_and_peft_token_by_token(
     lines = run_lines(
         engine,
         [
-            Generate(i, prompt, greedy, [], adapter)
+            Generate(i, prompt, greedy, [], adapter, top_tokens=TOP_TOKENS)
             for i, (prompt, adapter) in enumerate(zip(reference.prompts, reference.adapters, strict=True))
         ],
     )
     assert [lines[i].tokens for i in range(len(lines))] == reference.lines
+    for line, scores in zip(lines.values(), reference.log_probabilities, strict=True):
+        first, top = line.events[0].likelihood, scores[-1].topk(TOP_TOKENS)
+        assert first is not None
+        assert first.candidate_ids == top.indices.tolist()
+        assert first.candidate_log_probabilities == pytest.approx(top.values.tolist(), abs=1e-3)
     assert engine.stats().max_adapters == len(RECIPES)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
+from peft.tuners.lora import LoraLayer
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     LlamaConfig,
@@ -136,6 +137,13 @@ def write_adapter(base: PreTrainedModel, recipe: AdapterRecipe, folder: Path, se
     model.save_pretrained(folder, save_embedding_layers=False)
     model.unload()
     return folder
+
+
+def scale_adapters(model: torch.nn.Module, scale: float) -> None:
+    """Have PEFT apply the active adapters of a model that much more strongly than before."""
+    for module in model.modules():
+        if isinstance(module, LoraLayer):
+            module.scale_layer(scale)
 
 
 def rewrite_config(folder: Path, **changes: Any) -> None:

@@ -7,6 +7,7 @@ ends a line (stop token, length, cancel) goes through ``_release``, which frees 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -21,11 +22,13 @@ from townsfolk.engine.embedded.adapter_pool import AdapterPool, HostAdapter, Hos
 from townsfolk.engine.embedded.backend import make_backend
 from townsfolk.engine.embedded.checkpoint import Checkpoint, fingerprint
 from townsfolk.engine.embedded.decoder import PromptChunk, Step
+from townsfolk.engine.embedded.likelihood import StepLikelihoods
 from townsfolk.engine.embedded.peft_adapter import read_adapter
 from townsfolk.engine.embedded.prefix_cache import PrefixCache
 from townsfolk.engine.embedded.sampler import SamplingBatch, sample
 from townsfolk.engine.embedded.scheduler import Phase, Placement, Scheduler, Sequence
 from townsfolk.engine.messages import (
+    MAX_TOP_TOKENS,
     AdapterLoaded,
     AdapterRef,
     CallDone,
@@ -37,6 +40,7 @@ from townsfolk.engine.messages import (
     Started,
     Stats,
     Token,
+    TokenLikelihood,
 )
 from townsfolk.errors import InvalidArgument, ResourceExhausted, TownsfolkError
 
@@ -201,7 +205,7 @@ class EmbeddedEngine:
             self.prefixes.insert(sequence.tree_key, sequence.request.prompt, self.kv, sequence.row)
         sampled = decoding + finishing
         if sampled:
-            self._hand_out(sampled, self._sample(sampled, logits), decoding)
+            self._hand_out(sampled, *self._sample(sampled, logits), decoding)
         self._busy_s += time.perf_counter() - started
         return True
 
@@ -232,6 +236,10 @@ class EmbeddedEngine:
             raise InvalidArgument("the prompt has a token id outside the vocabulary", field="prompt")
         if request.sampling.max_tokens < 1:
             raise InvalidArgument("max_tokens must be at least 1", field="max_tokens")
+        if not 0 <= request.top_tokens <= MAX_TOP_TOKENS:
+            raise InvalidArgument(f"top_tokens must be 0 to {MAX_TOP_TOKENS}", field="top_tokens")
+        if request.adapter is not None and not math.isfinite(request.adapter.scale):
+            raise InvalidArgument("the adapter's scale must be a number", field="adapter")
 
     def _place(self, sequence: Sequence) -> Placement:
         """Pin the adapter's slot and copy the known prefix into the row, or say why not yet."""
@@ -356,7 +364,9 @@ class EmbeddedEngine:
             sampled=self._integers(sampled),
         )
 
-    def _sample(self, sequences: list[Sequence], logits: torch.Tensor) -> list[int]:
+    def _sample(self, sequences: list[Sequence], logits: torch.Tensor) -> tuple[list[int], dict[int, TokenLikelihood]]:
+        """The next token of each sequence, and by its index there the likelihood where it was asked for."""
+        likelihoods = StepLikelihoods.of(logits, [s.request.top_tokens for s in sequences])
         rows = self._integers([s.row for s in sequences])
         batch = SamplingBatch.of(
             [s.request.sampling for s in sequences], [len(s.generated) for s in sequences], self.device
@@ -364,23 +374,30 @@ class EmbeddedEngine:
         tokens = sample(logits, batch, [self._seen[s.row] for s in sequences], self._find_candidates)
         self._seen[rows, tokens] = True
         ids: list[int] = tokens.tolist()
-        return ids
+        return ids, likelihoods.of_sampled(tokens) if likelihoods is not None else {}
 
-    def _hand_out(self, sequences: list[Sequence], tokens: list[int], decoding: list[Sequence]) -> None:
+    def _hand_out(
+        self,
+        sequences: list[Sequence],
+        tokens: list[int],
+        likelihoods: dict[int, TokenLikelihood],
+        decoding: list[Sequence],
+    ) -> None:
         step, rows = self._stats["steps"], len(decoding)
         adapters = _different_adapters(decoding)
-        for sequence, token in zip(sequences, tokens, strict=True):
+        for index, (sequence, token) in enumerate(zip(sequences, tokens, strict=True)):
+            likelihood = likelihoods.get(index)
             if token in sequence.request.stop_ids:
-                self._finish(sequence, "stop")
+                self._finish(sequence, "stop", likelihood)
                 continue
             sequence.generated.append(token)
-            self._events.append(Token(sequence.id, token, step, rows, adapters))
+            self._events.append(Token(sequence.id, token, step, rows, adapters, likelihood))
             at_length = len(sequence.generated) >= sequence.request.sampling.max_tokens
             if at_length or sequence.computed >= self.max_context:
                 self._finish(sequence, "length")
 
-    def _finish(self, sequence: Sequence, reason: str) -> None:
-        self._events.append(Finished(sequence.id, reason, len(sequence.generated)))
+    def _finish(self, sequence: Sequence, reason: str, stop_token: TokenLikelihood | None = None) -> None:
+        self._events.append(Finished(sequence.id, reason, len(sequence.generated), stop_token))
         self._release(sequence)
 
     def _release(self, sequence: Sequence) -> None:

@@ -225,7 +225,8 @@ class WeightArena:
 
     def pack(self, weights: torch.Tensor, multiple: int = GROUP) -> PackedMatrix:
         """Quantise fp32 ``[n, out, in]`` behind what is there already; see ``Kernel.pack``."""
-        matrix = self.reserve(*weights.shape, multiple)
+        n, outputs, inputs = weights.shape
+        matrix = self.reserve(n, outputs, inputs, multiple)
         if self._packer is None:
             self._kernel.fill(matrix, weights)
         else:

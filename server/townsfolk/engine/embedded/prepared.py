@@ -1,8 +1,8 @@
 """A model as the int8 decoder keeps it in memory, in a file of the user's cache, so that the next start is quicker.
 
-The first start with a model unpacks and packs every weight and rebuilds the tokenizer; the result is kept, a safetensors
-file of about the size of the weights in int8. The next start reads that file alone. It is a copy and nothing else: any
-file that is missing, damaged or of another version is made anew.
+The first start with a model unpacks and packs every weight and rebuilds the tokenizer. The result is kept, in a
+safetensors file of about the size of the weights in int8, and the next start reads that file alone. It is a copy and
+nothing else: one that is missing, damaged or of another version is made anew.
 """
 
 from __future__ import annotations

@@ -1,0 +1,22 @@
+"""What the engine is asked for one line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from townsfolk.engine.messages import AdapterRef, SamplingParams
+
+
+@dataclass(frozen=True, slots=True)
+class LinePlan:
+    """A line before it is spoken: its prompt as token ids, how tokens are drawn, what ends it, whose voice it has.
+
+    ``top_tokens`` as in ``Generate``.
+    """
+
+    prompt: Sequence[int]
+    sampling: SamplingParams
+    stops: list[str]
+    adapter: AdapterRef | None
+    top_tokens: int = 0
