@@ -34,7 +34,7 @@ class Admission:
     """
 
     def __init__(self, max_turns: int) -> None:
-        self._max_turns = max_turns
+        self.max_turns = max_turns
         self._in_flight = 0
         self._mean_s = MIN_RETRY_S
         self._refusal: TownsfolkError | None = None
@@ -51,7 +51,7 @@ class Admission:
         """
         if self._refusal is not None:
             raise self._refusal
-        limit = self._max_turns if priority >= 0 else max(1, int(self._max_turns * BACKGROUND_SHARE))
+        limit = self.max_turns if priority >= 0 else max(1, int(self.max_turns * BACKGROUND_SHARE))
         if self._in_flight >= limit:
             raise ResourceExhausted(
                 f"{self._in_flight} lines are being spoken or wait, and {limit} may be; try again shortly",

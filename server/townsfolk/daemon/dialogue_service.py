@@ -15,6 +15,8 @@ from townsfolk.daemon.convert import fill_event, turn_request
 from townsfolk.daemon.errors_to_status import as_townsfolk_error
 from townsfolk.dialogue.events import TurnEvent, TurnFailed
 from townsfolk.dialogue.outbox import MAX_WAITING_EVENTS, Outbox
+from townsfolk.dialogue.plan import LinePlan
+from townsfolk.dialogue.request import TurnRequest
 from townsfolk.dialogue.running_turn import Turn
 from townsfolk.dialogue.session import ID_PATTERN
 from townsfolk.dialogue.turn import TurnRunner
@@ -103,11 +105,18 @@ class DialogueService(DialogueServiceServicer):
 
     def start_turn(self, say: SayRequest, outbox: Outbox, call_deadline_s: float | None) -> Turn:
         """Admit a turn and start it. Raises what keeps it from starting."""
+        return self.admit_turn(turn_request(say), outbox, call_deadline_s)
+
+    def admit_turn(
+        self, request: TurnRequest, outbox: Outbox, call_deadline_s: float | None, plan: LinePlan | None = None
+    ) -> Turn:
+        """The same for a request of the daemon's own; ``plan`` as in ``TurnRunner.start``."""
         try:
-            request = turn_request(say)
             ticket = self._admission.admit(request.priority)
             try:
-                return self.runner.start(request, outbox, call_deadline_s=call_deadline_s, on_end=ticket.release)
+                return self.runner.start(
+                    request, outbox, call_deadline_s=call_deadline_s, on_end=ticket.release, plan=plan
+                )
             except BaseException:
                 ticket.release()
                 raise

@@ -17,7 +17,7 @@ import asyncio
 import re
 import secrets
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from townsfolk.dialogue.prompt import Exchange
@@ -95,12 +95,16 @@ class SessionStore:
     """
 
     def __init__(self, max_sessions: int, max_exchanges: int) -> None:
-        self._max_sessions = max_sessions
+        self.max_sessions = max_sessions
         self._max_exchanges = max_exchanges
         self._sessions: dict[str, Session] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    def __iter__(self) -> Iterator[Session]:
+        """Open sessions, oldest first."""
+        return iter(self._sessions.values())
 
     def check_new(
         self, session_id: str, persona_ids: Sequence[str], player_name: str, metadata: Mapping[str, str]
@@ -118,9 +122,9 @@ class SessionStore:
             raise InvalidArgument("a persona is named twice", field="persona_ids")
         _check_player_name(player_name)
         _check_metadata(metadata)
-        if len(self._sessions) >= self._max_sessions:
+        if len(self._sessions) >= self.max_sessions:
             raise ResourceExhausted(
-                f"{self._max_sessions} sessions are open, the most this daemon holds; close some, "
+                f"{self.max_sessions} sessions are open, the most this daemon holds; close some, "
                 "or raise daemon.max_sessions"
             )
 

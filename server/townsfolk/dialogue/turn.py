@@ -13,7 +13,6 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 
 from townsfolk.dialogue.events import (
     FinishReason,
@@ -25,6 +24,7 @@ from townsfolk.dialogue.events import (
 )
 from townsfolk.dialogue.line import SpokenLine
 from townsfolk.dialogue.outbox import Outbox
+from townsfolk.dialogue.plan import LinePlan
 from townsfolk.dialogue.prompt import Exchange, PromptBuilder
 from townsfolk.dialogue.request import (
     TurnRequest,
@@ -36,25 +36,16 @@ from townsfolk.dialogue.request import (
 from townsfolk.dialogue.running_turn import Turn
 from townsfolk.dialogue.session import PastTurn, SessionStore, check_id
 from townsfolk.dialogue.tokenizer import TextTokenizer
+from townsfolk.dialogue.trace import TraceLog
 from townsfolk.dialogue.turn_registry import TurnRegistry
 from townsfolk.engine.interface import Engine
-from townsfolk.engine.messages import AdapterRef, Ready, SamplingParams, Started, Step
+from townsfolk.engine.messages import AdapterRef, Ready, Started, Step
 from townsfolk.errors import DeadlineExceeded, InternalError, InvalidArgument, TownsfolkError, Unavailable
 from townsfolk.personas.library import PersonaLibrary
 
 log = logging.getLogger(__name__)
 
 ENGINE_RETRY_S = 1.0  # a crashed engine with a small model is back after about a second
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What the engine is to be asked."""
-
-    prompt: list[int]
-    sampling: SamplingParams
-    stops: list[str]
-    adapter: AdapterRef | None
 
 
 class _StopSpoken(Exception):
@@ -112,11 +103,12 @@ class TurnRunner:
         default_deadline_s: float = 120.0,
     ) -> None:
         self.registry = TurnRegistry()
+        self.traces = TraceLog()
         self.sessions = sessions
         self._engine = engine
         self._library = library
         self._max_text_bytes = max_text_bytes
-        self._default_deadline_s = default_deadline_s
+        self.default_deadline_s = default_deadline_s
         self._prompts: tuple[Ready, PromptBuilder] | None = None
 
     def start(
@@ -126,9 +118,11 @@ class TurnRunner:
         *,
         call_deadline_s: float | None = None,
         on_end: Callable[[], None] = lambda: None,
+        plan: LinePlan | None = None,
     ) -> Turn:
         """Start a turn whose events go to ``outbox``; ``on_end`` is called after the last one.
 
+        With a ``plan`` the engine is asked exactly that, whatever prompt the request would have made.
         ``call_deadline_s`` is what is left of the caller's own deadline. A request that cannot become a turn raises
         ``InvalidArgument`` or ``NotFound``; everything else that goes wrong becomes the turn's last event.
         """
@@ -142,8 +136,20 @@ class TurnRunner:
             raise InvalidArgument("a line without a session needs a persona_id", field="persona_id")
         persona_id = session.speaker(request.persona_id) if session else request.persona_id
         limits = [s for s in (request.deadline_s or None, call_deadline_s) if s is not None]
-        seconds = min(limits, default=self._default_deadline_s)
-        turn = Turn(turn_id, persona_id, session, outbox, on_end, text=text, situation=situation)
+        seconds = min(limits, default=self.default_deadline_s)
+        turn = Turn(
+            turn_id,
+            persona_id,
+            session,
+            outbox,
+            on_end,
+            text=text,
+            situation=situation,
+            priority=request.priority,
+            deadline_s=seconds,
+            asked_stops=request.sampling.stop,
+            plan=plan,
+        )
         self.registry.add(turn)
         turn.task = asyncio.create_task(self._run(turn, request, seconds), name=f"turn {turn_id}")
         return turn
@@ -199,6 +205,7 @@ class TurnRunner:
                 last = TurnFailed(InternalError(message))
         turn.ended = True
         self.registry.remove(turn, last)
+        self.traces.keep(turn, last)
         turn.emit(last)
         turn.on_end()
 
@@ -213,14 +220,15 @@ class TurnRunner:
                 )
             history = turn.session.exchanges_of(turn.persona_id) if turn.session else []
             # in a thread, because it reads files and tokenises what may be a long history
-            plan = await asyncio.to_thread(self._plan, turn, request, history)
+            plan = turn.plan or await asyncio.to_thread(self._plan, turn, request, history)
+            turn.plan = plan
             turn.line = SpokenLine(self.prepare().tokenizer, plan.stops)
             try:
                 return await self._generate(turn, turn.line, plan, request.priority)
             finally:
                 self._remember(turn)
 
-    def _plan(self, turn: Turn, request: TurnRequest, history: list[Exchange]) -> _Plan:
+    def _plan(self, turn: Turn, request: TurnRequest, history: list[Exchange]) -> LinePlan:
         prompts = self.prepare()
         loaded = self._library.get(turn.persona_id)
         sampling = merged_sampling(loaded.persona.sampling, request.sampling)
@@ -233,16 +241,16 @@ class TurnRunner:
                 field="sampling.max_tokens",
             )
         system = system_prompt(loaded.persona.system, turn.session.player_name if turn.session else "")
-        prompt = prompts.build(system, history, turn.situation, turn.text, max_tokens=sampling.max_tokens)
-        return _Plan(prompt, sampling, stops, adapter)
+        prompt = prompts.fit(system, history, turn.situation, turn.text, max_tokens=sampling.max_tokens)
+        return LinePlan(prompt.ids, sampling, stops, adapter, prompt.history)
 
-    async def _generate(self, turn: Turn, line: SpokenLine, plan: _Plan, priority: int) -> FinishReason:
+    async def _generate(self, turn: Turn, line: SpokenLine, plan: LinePlan, priority: int) -> FinishReason:
         stop_ids = self.prepare().stop_ids
         turn.meter.asked()
         listener = _Listener(turn, line, plan.adapter)
         try:
             finished = await self._engine.generate(
-                plan.prompt, plan.sampling, stop_ids, listener, plan.adapter, priority
+                list(plan.prompt), plan.sampling, stop_ids, listener, plan.adapter, priority
             )
         except _StopSpoken:
             return FinishReason.STOP

@@ -37,6 +37,10 @@ class TurnRegistry:
         """Turns that run or wait."""
         return self._running.values()
 
+    def get(self, turn_id: str) -> Turn | None:
+        """A turn that runs or waits."""
+        return self._running.get(turn_id)
+
     def check_free(self, turn_id: str) -> None:
         """Raise ``InvalidArgument`` if the id is taken."""
         self._forget_old()

@@ -1,0 +1,23 @@
+"""What the engine is asked for one line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from townsfolk.dialogue.prompt import Exchange
+from townsfolk.engine.messages import AdapterRef, SamplingParams
+
+
+@dataclass(frozen=True, slots=True)
+class LinePlan:
+    """A line before it is spoken: the whole prompt as token ids, how tokens are drawn, what ends it, whose voice it has.
+
+    ``history`` are the exchanges that the prompt holds.
+    """
+
+    prompt: Sequence[int]
+    sampling: SamplingParams
+    stops: list[str]
+    adapter: AdapterRef | None
+    history: Sequence[Exchange] = ()
