@@ -11,7 +11,7 @@ from townsfolk.engine.messages import AdapterRef, SamplingParams
 
 @dataclass(frozen=True, slots=True)
 class LinePlan:
-    """A line before it is spoken: the whole prompt as token ids, how tokens are drawn, what ends it, whose voice it has.
+    """A line before it is spoken: the prompt as token ids, how tokens are drawn, what ends it, whose voice it has.
 
     ``history`` are the exchanges that the prompt holds.
     """

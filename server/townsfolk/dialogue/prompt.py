@@ -54,9 +54,7 @@ class PromptBuilder:
         """The ids of ``fit``."""
         return self.fit(system, history, situation, player, max_tokens=max_tokens).ids
 
-    def fit(
-        self, system: str, history: Sequence[Exchange], situation: str, player: str, *, max_tokens: int
-    ) -> Prompt:
+    def fit(self, system: str, history: Sequence[Exchange], situation: str, player: str, *, max_tokens: int) -> Prompt:
         """A prompt that leaves room for a reply of ``max_tokens``.
 
         Where all of the history does not fit, its oldest exchanges are left out, a quarter of its room at a time: so

@@ -24,7 +24,7 @@ class TurnTrace:
     line goes to the engine.
     """
 
-    turn_id: str
+    id: str
     session_id: str
     persona_id: str
     player_name: str
@@ -53,7 +53,7 @@ def trace_of(turn: Turn, last: Happening | None = None) -> TurnTrace:
         error = last.error
         last = TurnFailed(from_status(error.status, error.message, field=error.field))
     return TurnTrace(
-        turn_id=turn.id,
+        id=turn.id,
         session_id=turn.session_id,
         persona_id=turn.persona_id,
         player_name=turn.session.player_name if turn.session else "",

@@ -220,8 +220,9 @@ class TurnRunner:
                 )
             history = turn.session.exchanges_of(turn.persona_id) if turn.session else []
             # in a thread, because it reads files and tokenises what may be a long history
-            plan = turn.plan or await asyncio.to_thread(self._plan, turn, request, history)
-            turn.plan = plan
+            plan = turn.plan
+            if plan is None:
+                plan = turn.plan = await asyncio.to_thread(self._plan, turn, request, history)
             turn.line = SpokenLine(self.prepare().tokenizer, plan.stops)
             try:
                 return await self._generate(turn, turn.line, plan, request.priority)

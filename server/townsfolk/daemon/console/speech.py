@@ -1,0 +1,50 @@
+"""Speaks a line into a console."""
+
+from __future__ import annotations
+
+from townsfolk.daemon.console.call import Call
+from townsfolk.dialogue.events import FinishReason, SpeechDelta, TurnFailed, TurnFinished
+from townsfolk.dialogue.outbox import Outbox
+from townsfolk.dialogue.plan import LinePlan
+from townsfolk.dialogue.request import TurnRequest
+from townsfolk.wording import cost_in_words, counted
+
+
+async def speak(call: Call, request: TurnRequest, plan: LinePlan | None = None) -> TurnFinished:
+    """Ask for a line and print it as it is spoken, then what it cost. Raises what the turn failed with.
+
+    Cancelling the call cancels the turn.
+    """
+    outbox = Outbox()
+    turn = call.town.dialogue.admit_turn(request, outbox, call.context.time_remaining(), plan)
+    begun = False
+    try:
+        while events := await outbox.take():
+            for event in events:
+                match event.what:
+                    case SpeechDelta(text):
+                        begun = True
+                        await call.output.speech(text)
+                    case TurnFinished() | TurnFailed() as last:
+                        if begun:
+                            await call.output.speech("\n")
+                        return await _end(call, turn.id, last)
+    finally:
+        turn.cancel()  # does nothing to a turn that has ended; else the console is gone
+    raise AssertionError("a turn ended without its last event")
+
+
+async def _end(call: Call, turn_id: str, last: TurnFinished | TurnFailed) -> TurnFinished:
+    if isinstance(last, TurnFailed):
+        await call.output.detail(f"turn {turn_id} failed")
+        raise last.error
+    if last.reason is FinishReason.CANCELLED:
+        await call.output.warning("the line was cancelled")
+    elif last.reason is FinishReason.LENGTH:
+        await call.output.detail("the line reached its longest length and was cut")
+    elif not last.text:
+        await call.output.detail("nothing was said")
+    rows = f" · batch of {counted(last.stats.max_batch_rows, 'line')}" if last.stats.max_batch_rows else ""
+    await call.output.detail(f"turn {turn_id}")
+    await call.output.detail(f"{cost_in_words(last.stats)}{rows}")
+    return last
