@@ -28,7 +28,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A value told by its place. ``field`` is what the daemon's errors call it; ``rest`` takes all words that follow."""
+    """A value told by its place. ``field`` is its name in the daemon's errors; ``rest`` takes all words that follow."""
 
     name: str
     help: str
