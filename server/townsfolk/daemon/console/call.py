@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -21,6 +22,8 @@ from townsfolk.personas.library import PersonaLibrary
 
 LAST = "last"  # instead of a turn's id
 LEAST_ID_PREFIX = 4  # characters by which a turn can be named
+SHOWN_ID_CHARACTERS = 8
+OWN_ID = re.compile("[0-9a-f]{32}")  # an id that the daemon chose
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -70,6 +73,11 @@ class Call:
     def session_in_use(self) -> str:
         """The session named in the line, else the console's own."""
         return str(self.arguments.get("session", self.session_id))
+
+
+def brief_id(turn_id: str) -> str:
+    """The beginning of an id that the daemon chose, enough to name the turn by; a game's own id as it is."""
+    return turn_id[:SHOWN_ID_CHARACTERS] if OWN_ID.fullmatch(turn_id) else turn_id
 
 
 def as_trace(turn: Turn | TurnTrace) -> TurnTrace:

@@ -39,8 +39,9 @@ class Parameter:
 
     @property
     def usage(self) -> str:
-        shown = f'"{self.name}"' if self.rest else f"<{self.name}>"
-        return shown if self.required else f"[{shown}]"
+        """`<persona>`, `[turn]`, `["line"]`."""
+        name = f'"{self.name}"' if self.rest else self.name
+        return name if self.rest and self.required else f"<{name}>" if self.required else f"[{name}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +101,9 @@ def find(vocabulary: Mapping[str, Command], name: str) -> Command:
     """The command of that name. Raises ``InvalidArgument`` that names the one which comes closest."""
     if name in vocabulary:
         return vocabulary[name]
-    wish = name[:SHOWN_CHARACTERS].casefold()
-    close = difflib.get_close_matches(wish if wish.startswith(PREFIX) else PREFIX + wish, vocabulary, n=1)
-    hint = f"did you mean {close[0]}?" if close else "npc.help lists those there are"
+    short = {known.removeprefix(PREFIX): known for known in vocabulary}
+    close = difflib.get_close_matches(name[:SHOWN_CHARACTERS].casefold().removeprefix(PREFIX), short, n=1)
+    hint = f"did you mean {short[close[0]]}?" if close else "npc.help lists those there are"
     raise InvalidArgument(f"there is no command {shown(name)}; {hint}", field="command")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from townsfolk.daemon.console.call import Call
 from townsfolk.daemon.console.command import Command, Parameter, find
 from townsfolk.daemon.console.suggestions import Source, Suggestion, Wish
-from townsfolk.daemon.console.table import Column
+from townsfolk.daemon.console.table import Column, wrapped
 
 WORDS = 'Words with spaces stand in "double quotes". Tab completes commands, ids and options.'
 
@@ -38,7 +38,8 @@ def help_command(vocabulary: Mapping[str, Command]) -> Command:
 
 async def _explain(call: Call, command: Command) -> None:
     await call.output.heading(command.usage)
-    await call.output.plain(f"{command.summary[0].upper()}{command.summary[1:]}.")
+    summary = f"{command.summary[0].upper()}{command.summary[1:]}."
+    await call.output.plain("\n".join(wrapped(summary, call.output.columns)))
     rows = [(parameter.usage, parameter.help) for parameter in command.parameters]
     rows += [(option.usage, option.help) for option in command.options]
     if rows:

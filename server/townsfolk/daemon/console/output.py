@@ -5,9 +5,9 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 
-from townsfolk.daemon.console.table import Column, fitted, shortened
+from townsfolk.daemon.console.table import GAP, Column, fitted, shortened, wrapped
 from townsfolk.v1.console_pb2 import (
     CONSOLE_STYLE_DETAIL,
     CONSOLE_STYLE_ERROR,
@@ -20,7 +20,6 @@ from townsfolk.v1.console_pb2 import (
 )
 
 MAX_PIECE_CHARACTERS = 16_384
-POINTER_MARGIN = 16  # characters kept before what a pointer points at
 
 Write = Callable[[ExecuteResponse], Awaitable[None]]
 
@@ -42,7 +41,9 @@ class Output:
         await self._put(f"{line}\n", CONSOLE_STYLE_PLAIN)
 
     async def heading(self, line: str) -> None:
-        await self._put(f"{line}\n", CONSOLE_STYLE_HEADING)
+        """What stands over the lines that follow."""
+        rows = wrapped(one_line(line), self.columns)
+        await self._put("".join(f"{row}\n" for row in rows), CONSOLE_STYLE_HEADING)
 
     async def speech(self, text: str) -> None:
         """Words of a persona; a piece of a line as a rule."""
@@ -62,7 +63,7 @@ class Output:
         await self._put(f"{pointer}{sentence}\n", CONSOLE_STYLE_ERROR)
 
     async def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
-        """Rows under their headings, no wider than the console."""
+        """Rows under their headings, no wider than the console: what does not fit is cut."""
         heading, *lines = fitted(columns, [[one_line(cell) for cell in row] for row in rows], self.columns)
         if heading:
             await self.heading(heading)
@@ -70,8 +71,15 @@ class Output:
             await self.plain("\n".join(lines))
 
     async def labelled(self, rows: Iterable[tuple[str, str]]) -> None:
-        """Labels and their values."""
-        await self.table((Column(""), Column("", elastic=True)), rows)
+        """Labels and their values, which may take several lines."""
+        known = [(one_line(label), cleaned(value)) for label, value in rows]
+        indent = min(max((cell_len(label) for label, _ in known), default=0), self.columns // 2)
+        lines: list[str] = []
+        for label, value in known:
+            first, *more = wrapped(value, self.columns - indent - len(GAP))
+            lines.append(f"{set_cell_size(shortened(label, indent), indent)}{GAP}{first}".rstrip())
+            lines += [f"{' ' * indent}{GAP}{line}" for line in more]
+        await self.plain("\n".join(lines))
 
     async def _put(self, text: str, style: ConsoleStyle) -> None:
         text = cleaned(text)
@@ -95,7 +103,7 @@ def one_line(text: str) -> str:
 def point_at(line: str, span: tuple[int, int], columns: int) -> tuple[str, str]:
     """Two rows of a console: the line around the span, and carets under it. A place at the end has one caret."""
     start, end = min(span[0], len(line)), min(max(span[1], span[0] + 1), max(len(line), span[0] + 1))
-    first = max(0, min(start - POINTER_MARGIN, len(line) - columns + 3)) if len(line) > columns - 2 else 0
+    first = max(0, start - columns // 4) if len(line) > columns - 1 else 0
     before = "…" if first else ""
     shown = before + one_line(line[first:])
     indent = cell_len(before + one_line(line[first:start]))

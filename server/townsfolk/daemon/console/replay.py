@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from townsfolk.daemon.console import suggestions
-from townsfolk.daemon.console.call import LAST, Call
+from townsfolk.daemon.console.call import LAST, Call, brief_id
 from townsfolk.daemon.console.command import Command, Option
 from townsfolk.daemon.console.kinds import NUMBER, PERSONA, WHOLE
 from townsfolk.daemon.console.speech import speak
@@ -30,7 +30,7 @@ async def replay(call: Call) -> None:
         seed=call.arguments.get("seed"),
         scale=call.arguments.get("scale"),
     )
-    await call.output.detail(f"replaying turn {trace.id} of {trace.persona_id} as {persona_id}")
+    await call.output.detail(f"replaying turn {brief_id(trace.id)} of {trace.persona_id} as {persona_id}")
     await call.output.detail(sampling_in_words(plan.sampling))
     if _retrained(trace, plan, persona_id):
         await call.output.warning(f"the adapter of {persona_id} is another than then; its present one speaks")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from townsfolk.daemon.console.call import Call
+from townsfolk.daemon.console.call import Call, brief_id
 from townsfolk.dialogue.events import FinishReason, SpeechDelta, TurnFailed, TurnFinished
 from townsfolk.dialogue.outbox import Outbox
 from townsfolk.dialogue.plan import LinePlan
@@ -36,7 +36,7 @@ async def speak(call: Call, request: TurnRequest, plan: LinePlan | None = None) 
 
 async def _end(call: Call, turn_id: str, last: TurnFinished | TurnFailed) -> TurnFinished:
     if isinstance(last, TurnFailed):
-        await call.output.detail(f"turn {turn_id} failed")
+        await call.output.detail(f"turn {brief_id(turn_id)} failed")
         raise last.error
     if last.reason is FinishReason.CANCELLED:
         await call.output.warning("the line was cancelled")
@@ -45,6 +45,5 @@ async def _end(call: Call, turn_id: str, last: TurnFinished | TurnFailed) -> Tur
     elif not last.text:
         await call.output.detail("nothing was said")
     rows = f" · batch of {counted(last.stats.max_batch_rows, 'line')}" if last.stats.max_batch_rows else ""
-    await call.output.detail(f"turn {turn_id}")
-    await call.output.detail(f"{cost_in_words(last.stats)}{rows}")
+    await call.output.detail(f"turn {brief_id(turn_id)} · {cost_in_words(last.stats)}{rows}")
     return last

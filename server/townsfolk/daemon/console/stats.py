@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from townsfolk.daemon.console import suggestions
-from townsfolk.daemon.console.call import Call, as_trace
+from townsfolk.daemon.console.call import Call, as_trace, brief_id
 from townsfolk.daemon.console.command import Command, Parameter
 from townsfolk.daemon.console.table import Column
 from townsfolk.dialogue.events import TurnFailed
@@ -43,19 +43,21 @@ async def _town(call: Call) -> None:
 async def _personas(call: Call) -> None:
     page = await call.town.personas.List(persona_pb2.ListRequest(page_size=MAX_ROWS), call.context)
     columns = (Column("persona"), Column("name", elastic=True), Column("adapter"), Column("rank", right=True),
-               Column("MB", right=True), Column("problem", elastic=True))  # fmt: skip
+               Column("MB", right=True))  # fmt: skip
     rows = [
         (
             persona.id,
-            persona.name,
+            persona.name or "cannot be read",
             STATES.get(persona.adapter.state, ""),
             str(persona.adapter.rank or ""),
             f"{persona.adapter.size_bytes / 1e6:.1f}" if persona.adapter.size_bytes else "",
-            persona.problems[0] if persona.problems else "",
         )
         for persona in page.personas
     ]
     await call.output.table(columns, rows)
+    for persona in page.personas:
+        for problem in persona.problems:
+            await call.output.warning(f"{persona.id}: {problem}")
     if page.next_page_token:
         await call.output.detail(f"and more after {page.next_page_token}; Tab completes them all")
 
@@ -74,7 +76,8 @@ async def _sessions(call: Call) -> None:
 
 async def _turns(call: Call) -> None:
     newest = call.town.turns()
-    columns = (Column("turn"), Column("persona", elastic=True), Column("end"), Column("tokens", right=True),
+    columns = (Column("turn", elastic=True), Column("persona", elastic=True), Column("end"),
+               Column("tokens", right=True),
                Column("first", right=True), Column("tok/s", right=True), Column("batch", right=True),
                Column("line", elastic=True))  # fmt: skip
     rows = [_turn_row(as_trace(turn)) for turn in newest[:MAX_ROWS]]
@@ -84,7 +87,7 @@ async def _turns(call: Call) -> None:
 def _turn_row(trace: TurnTrace) -> tuple[str, ...]:
     stats = trace.stats
     return (
-        trace.id,
+        brief_id(trace.id),
         trace.persona_id,
         end_in_a_word(trace),
         str(stats.completion_tokens),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 
 GAP = "  "
 NARROWEST = 6  # an elastic column shrinks to this, then lines are cut
@@ -36,6 +36,24 @@ def fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int)
         shortened(GAP.join(_cell(text, widths[i], columns[i].right) for i, text in enumerate(row)).rstrip(), width)
         for row in ([c.heading for c in columns], *rows)
     ]
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """The text in lines no wider than ``width``, broken between words where that is possible."""
+    lines: list[str] = []
+    for paragraph in text.split("\n"):
+        line = ""
+        for word in paragraph.split(" "):
+            longer = f"{line} {word}" if line else word
+            if cell_len(longer) <= width:
+                line = longer
+                continue
+            if line:
+                lines.append(line)
+            *full, line = chop_cells(word, width)
+            lines += full
+        lines.append(line)
+    return lines
 
 
 def shortened(text: str, width: int) -> str:

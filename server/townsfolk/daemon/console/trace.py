@@ -32,7 +32,7 @@ TURN = Parameter(
 async def trace(call: Call) -> None:
     """Print what was asked, what the engine was given, and what came of it when."""
     trace = call.town.trace(call.arguments.get("turn", LAST), call.session_id)
-    output = call.output
+    output, full = call.output, call.arguments.get("full", False)
     await output.heading(f"Turn {trace.id}")
     await output.labelled(_facts(trace))
     if trace.plan is not None:
@@ -40,10 +40,16 @@ async def trace(call: Call) -> None:
         columns = (Column("from", right=True), Column("tokens", right=True), Column("cached", right=True),
                    Column("segment", elastic=True))  # fmt: skip
         tokenizer = call.town.runner.prepare().tokenizer
-        await output.table(columns, _segments(trace.plan.prompt, trace.stats.cached_prompt_tokens, tokenizer))
+        segments = _segments(trace.plan.prompt, trace.stats.cached_prompt_tokens, tokenizer)
+        await output.table(columns, segments)
+        if full:
+            await output.heading("Prompt in full")
+            await output.plain("".join(text for *_, text in segments))
     await output.heading("Events")
-    rows = _events(trace, every_delta=call.arguments.get("deltas", False))
-    await output.table((Column("s", right=True), Column("", elastic=True)), [(f"{at:.3f}", what) for at, what in rows])
+    rows = _events(trace, every_delta=full)
+    await output.table(
+        (Column("at (s)", right=True), Column("event", elastic=True)), [(f"{at:.3f}", what) for at, what in rows]
+    )
 
 
 def _facts(trace: TurnTrace) -> list[tuple[str, str]]:
@@ -149,6 +155,6 @@ TRACE = Command(
     summary="show what happened to a turn: prompt, cache, queue, batch, times",
     run=trace,
     parameters=(TURN,),
-    options=(Option("deltas", "list every piece of speech with its time"),),
+    options=(Option("full", "print the whole prompt, and every piece of speech with its time"),),
     example="npc.trace last",
 )
