@@ -7,6 +7,7 @@ from townsfolk.dialogue.events import FinishReason, SpeechDelta, TurnFailed, Tur
 from townsfolk.dialogue.outbox import Outbox
 from townsfolk.dialogue.plan import LinePlan
 from townsfolk.dialogue.request import TurnRequest
+from townsfolk.dialogue.running_turn import Turn
 from townsfolk.wording import cost_in_words, counted
 
 
@@ -28,15 +29,16 @@ async def speak(call: Call, request: TurnRequest, plan: LinePlan | None = None) 
                     case TurnFinished() | TurnFailed() as last:
                         if begun:
                             await call.output.speech("\n")
-                        return await _end(call, turn.id, last)
+                        return await _end(call, turn, last)
     finally:
         turn.cancel()  # does nothing to a turn that has ended; else the console is gone
     raise AssertionError("a turn ended without its last event")
 
 
-async def _end(call: Call, turn_id: str, last: TurnFinished | TurnFailed) -> TurnFinished:
+async def _end(call: Call, turn: Turn, last: TurnFinished | TurnFailed) -> TurnFinished:
     if isinstance(last, TurnFailed):
-        await call.output.detail(f"turn {brief_id(turn_id)} failed")
+        if turn.plan is not None:  # there is something to trace
+            await call.output.detail(f"turn {brief_id(turn.id)} failed")
         raise last.error
     if last.reason is FinishReason.CANCELLED:
         await call.output.warning("the line was cancelled")
@@ -45,5 +47,5 @@ async def _end(call: Call, turn_id: str, last: TurnFinished | TurnFailed) -> Tur
     elif not last.text:
         await call.output.detail("nothing was said")
     rows = f" · batch of {counted(last.stats.max_batch_rows, 'line')}" if last.stats.max_batch_rows else ""
-    await call.output.detail(f"turn {brief_id(turn_id)} · {cost_in_words(last.stats)}{rows}")
+    await call.output.detail(f"turn {brief_id(turn.id)} · {cost_in_words(last.stats)}{rows}")
     return last
