@@ -47,6 +47,8 @@ class ConsoleService(ConsoleServiceServicer):
             known = as_townsfolk_error(error)
             known.message = cleaned(known.message)
             await output.error(known.message, request.line, _span(known, spans))
+            if known is error:
+                raise
             raise known from error
 
     async def Complete(self, request: CompleteRequest, context: Context) -> CompleteResponse:
