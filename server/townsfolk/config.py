@@ -61,7 +61,7 @@ class DaemonSettings(_Settings):
     tls_certificate: Path | None = Field(None, description="PEM certificate chain; required off loopback")
     tls_key: Path | None = Field(None, description="PEM private key")
     max_queued_turns: int = Field(256, ge=1, le=100_000, description="turns admitted and not yet finished")
-    max_sessions: int = Field(10_000, ge=1, le=10_000_000)
+    max_sessions: int = Field(10_000, ge=1, le=10_000_000, description="sessions open at a time")
     max_history_exchanges: int = Field(64, ge=0, le=10_000, description="exchanges a session remembers")
     max_text_bytes: int = Field(16_384, ge=64, le=MEBIBYTE, description="one player's line, UTF-8")
     max_stream_turns: int = Field(64, ge=1, le=10_000, description="turns at once in one Converse stream")

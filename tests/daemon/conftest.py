@@ -15,6 +15,7 @@ from tests.fakes import ScriptedEngine, write_adapter, write_persona
 from townsfolk.config import Settings
 from townsfolk.daemon.server import Daemon
 from townsfolk.v1.common_pb2 import TurnEvent
+from townsfolk.v1.console_pb2_grpc import ConsoleServiceStub
 from townsfolk.v1.daemon_pb2_grpc import DaemonServiceStub
 from townsfolk.v1.dialogue_pb2 import SayRequest
 from townsfolk.v1.dialogue_pb2_grpc import DialogueServiceStub
@@ -37,6 +38,7 @@ class Town:
         self.sessions: Any = SessionServiceStub(channel)
         self.personas: Any = PersonaServiceStub(channel)
         self.stats: Any = DaemonServiceStub(channel)
+        self.console: Any = ConsoleServiceStub(channel)
 
     async def say(self, text: str = "Hello.", **fields: Any) -> list[TurnEvent]:
         """All events of one line."""

@@ -27,8 +27,6 @@ from tests.fakes import Reply, ScriptedEngine
 from townsfolk.config import Settings
 from townsfolk.daemon.server import SERVICES, Daemon
 from townsfolk.errors import FailedPrecondition, InvalidArgument, Unavailable
-from townsfolk.v1.console_pb2 import CompleteRequest, ExecuteRequest
-from townsfolk.v1.console_pb2_grpc import ConsoleServiceStub
 from townsfolk.v1.daemon_pb2 import GetStatsRequest
 from townsfolk.v1.story_pb2 import ComposeRequest
 from townsfolk.v1.story_pb2_grpc import StoryServiceStub
@@ -214,12 +212,7 @@ async def test_reflection_lists_every_service(town: Town) -> None:
 
 
 async def test_unserved_services_say_so(town: Town) -> None:
-    console = ConsoleServiceStub(town.channel)
-    for call in (
-        console.Execute(ExecuteRequest()).read(),
-        console.Complete(CompleteRequest()),
-        StoryServiceStub(town.channel).Compose(ComposeRequest()).read(),
-    ):
+    for call in (StoryServiceStub(town.channel).Compose(ComposeRequest()).read(),):
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await soon(call)
         assert raised.value.code() == grpc.StatusCode.UNIMPLEMENTED

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from townsfolk import __version__
-from townsfolk.cli import background, bench, demo, models, personas, preview, say, serve, talk, train
+from townsfolk.cli import background, bench, console, demo, models, personas, preview, say, serve, talk, train
 from townsfolk.cli.terminal import error_console, use_utf8
 from townsfolk.errors import TownsfolkError
 
@@ -66,6 +66,7 @@ app.command("demo")(demo.demo)
 app.command("say")(say.say)
 app.command("preview")(preview.preview)
 app.command("talk")(talk.talk)
+app.command("console")(console.console)
 app.command("serve")(serve.serve)
 app.command("status")(background.status)
 app.command("stop")(background.stop)

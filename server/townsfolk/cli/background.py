@@ -8,17 +8,13 @@ import os
 import signal
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from townsfolk.cli.terminal import counted, in_seconds, labelled, output_console
+from townsfolk.cli.terminal import in_seconds, labelled, output_console
 from townsfolk.errors import Unavailable
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from townsfolk.v1.daemon_pb2 import GetStatsResponse
+from townsfolk.wording import town_in_words
 
 STOP_TIMEOUT_S = 30.0  # lines in flight may end first, then the engine stops
 POLL_S = 0.1
@@ -58,35 +54,7 @@ async def _status(address: str | None, as_json: bool) -> None:
         f"[bold]Townsfolk {stats.version}[/bold] on {target.address}: {state}, up {in_seconds(stats.uptime_s)}"
     )
     console.print()
-    console.print(_table(stats))
-
-
-def _table(stats: GetStatsResponse) -> Table:
-
-    model, engine, pool, cache, town = stats.model, stats.engine, stats.adapter_pool, stats.prefix_cache, stats.town
-    shared = sum(bucket.steps for bucket in engine.step_histogram if bucket.adapters_in_step >= 2)
-    read = engine.prefill_tokens + engine.cached_prompt_tokens
-    shared_share = shared / engine.steps if engine.steps else 0.0
-    cached_share = engine.cached_prompt_tokens / read if read else 0.0
-    now = f"{counted(engine.running, 'line')} running, {engine.waiting} waiting"
-    most = engine.largest_batch_adapters
-    adapters = f"{pool.resident} of {counted(pool.slots, 'slot')} in use, {pool.pinned} pinned"
-    finished = (
-        f"{town.turns_finished:,} finished ({town.turns_cancelled:,} cancelled, {town.turns_fallback:,} fallback)"
-    )
-    rows = [
-        ("model", f"{model.name} in {model.dtype} on {model.device}, {model.context_tokens:,} tokens of context"),
-        ("engine", f"{engine.name}, {counted(engine.restarts, 'restart')}"),
-        ("now", f"{now}, at most {engine.max_batch_rows} together"),
-        ("spoken", f"{counted(engine.decode_tokens, 'token')} in {counted(engine.steps, 'step')}"),
-        ("shared steps", f"{shared_share:.0%} served two or more adapters; the most was {most}"),
-        ("prompts", f"{counted(read, 'token')}, {cached_share:.0%} of them from the cache"),
-        ("adapters", f"{adapters}, {pool.evictions} pushed out so far"),
-        ("prefix cache", f"{cache.used_tokens:,} of {counted(cache.capacity_tokens, 'token')}"),
-        ("town", f"{counted(town.personas, 'persona')}, {counted(town.sessions, 'session')}"),
-        ("turns", f"{finished}, {town.turns_failed:,} failed"),
-    ]
-    return labelled(rows)
+    console.print(labelled(town_in_words(stats)))
 
 
 def stop() -> None:

@@ -27,6 +27,8 @@ from townsfolk.errors import (
 )
 from townsfolk.v1 import (
     common_pb2,
+    console_pb2,
+    console_pb2_grpc,
     daemon_pb2,
     daemon_pb2_grpc,
     dialogue_pb2,
@@ -106,6 +108,7 @@ class Town:
         self._personas = persona_pb2_grpc.PersonaServiceStub(self._channel)
         self._previews = preview_pb2_grpc.PreviewServiceStub(self._channel)
         self._daemon = daemon_pb2_grpc.DaemonServiceStub(self._channel)
+        self._console = console_pb2_grpc.ConsoleServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
         return self
 
@@ -171,6 +174,25 @@ class Town:
 
     async def stats(self) -> daemon_pb2.GetStatsResponse:
         return await self._ask(self._daemon.GetStats, daemon_pb2.GetStatsRequest())  # type: ignore[no-any-return]
+
+    async def execute(self, line: str, *, session_id: str, columns: int) -> AsyncIterator[console_pb2.ExecuteResponse]:
+        """Run a line of the developer console and yield what it prints. Closing the iterator stops it.
+
+        The daemon ends every command by itself, so there is no deadline here.
+        """
+        request = console_pb2.ExecuteRequest(line=line, session_id=session_id, columns=columns)
+        call = self._console.Execute(request, metadata=self._metadata)
+        try:
+            async with self._sentences():
+                async for response in call:
+                    yield response
+        finally:
+            call.cancel()
+
+    async def complete(self, line: str, cursor: int, *, session_id: str) -> console_pb2.CompleteResponse:
+        """Ways to go on with a line of the developer console; ``cursor`` counts the characters before it."""
+        request = console_pb2.CompleteRequest(line=line, cursor=cursor, session_id=session_id)
+        return await self._ask(self._console.Complete, request)  # type: ignore[no-any-return]
 
     async def _ask(self, method: Any, request: Any) -> Any:
         async with self._sentences():

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from townsfolk.cli.terminal import WordWrapper, colours_of, counted, error_console, in_seconds, output_console
+from townsfolk.cli.terminal import WordWrapper, colours_of, error_console, output_console
+from townsfolk.wording import cost_in_words
 
 if TYPE_CHECKING:
     from townsfolk.cli.client import Town
@@ -124,7 +125,7 @@ async def speak(
     if asides:
         dim.print("\n".join(asides), style="italic dim", markup=False)
     if show_stats and spoken.stats is not None:
-        dim.print(stats_line(spoken.stats), style="dim", markup=False)
+        dim.print(cost_in_words(spoken.stats), style="dim", markup=False)
 
 
 def _take(event: TurnEvent, spoken: Spoken, asides: list[str]) -> None:
@@ -151,15 +152,3 @@ def action_in_words(action: Action) -> str:
 
     arguments = to_plain(action.arguments)
     return f"{action.name}({', '.join(f'{key}={value!r}' for key, value in sorted(arguments.items()))})"
-
-
-def stats_line(stats: TurnStats) -> str:
-    """What a line cost, in one line."""
-    parts = [counted(stats.completion_tokens, "token"), f"first after {in_seconds(stats.time_to_first_token_s)}"]
-    if stats.tokens_per_s:
-        parts.append(f"{stats.tokens_per_s:.1f} tokens/s")
-    if stats.cached_prompt_tokens:
-        parts.append(f"{stats.cached_prompt_tokens} of {stats.prompt_tokens} prompt tokens cached")
-    adapters = stats.max_batch_adapters
-    parts.append(f"{counted(adapters, 'adapter')} in the largest step" if adapters else "without an adapter")
-    return " · ".join(parts)

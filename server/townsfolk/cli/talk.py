@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from townsfolk.cli.say import LINE_TIMEOUT_S, AddressOption, Spoken, speak, stats_line
+from townsfolk.cli.say import LINE_TIMEOUT_S, AddressOption, Spoken, speak
 from townsfolk.cli.state import make_state_dir
 from townsfolk.cli.terminal import error_console, output_console
 from townsfolk.errors import TownsfolkError
+from townsfolk.wording import cost_in_words
 
 if TYPE_CHECKING:
     from townsfolk.cli.client import Town
@@ -105,7 +106,7 @@ class Conversation:
             if command == "/help":
                 self._output.print(HELP, style="dim", markup=False)
             elif command == "/stats":
-                words = "nothing was said yet" if self._last.stats is None else stats_line(self._last.stats)
+                words = "nothing was said yet" if self._last.stats is None else cost_in_words(self._last.stats)
                 self._output.print(words, style="dim", markup=False)
             elif command == "/persona" and argument:
                 self.turn_to(argument.strip())

@@ -1,4 +1,4 @@
-"""What all commands share of the terminal: consoles, colours, numbers in words."""
+"""What all commands share of the terminal: consoles, colours, and the wording of numbers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
+
+from townsfolk.wording import counted as counted
+from townsfolk.wording import in_seconds as in_seconds
+from townsfolk.wording import per_second as per_second
 
 MAX_WIDTH = 100  # columns; longer lines of prose are hard to read
 NARROW_WIDTH = 20  # columns; below that wrapping does more harm than good
@@ -41,27 +45,6 @@ def colours_of(persona_ids: Iterable[str]) -> dict[str, str]:
         row = [*COLOURS[wish:], *COLOURS[:wish]]
         chosen[persona_id] = next((colour for colour in row if colour not in chosen.values()), row[0])
     return chosen
-
-
-def in_seconds(seconds: float) -> str:
-    """A duration as a person says it: `0.21 s`, `3.4 s`, `2 min 5 s`, `3 h 20 min`."""
-    if seconds < 1:
-        return f"{seconds:.2f} s"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
-    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
-
-
-def per_second(rate: float) -> str:
-    """Tokens a second, with a digit after the point where it matters."""
-    return f"{rate:.1f}" if rate < 10 else f"{rate:.0f}"
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 token`, `12 tokens`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 class WordWrapper:

@@ -34,7 +34,7 @@ class Admission:
     """
 
     def __init__(self, max_turns: int) -> None:
-        self._max_turns = max_turns
+        self.max_turns = max_turns
         self._in_flight = 0
         self._mean_s = MIN_RETRY_S
         self._refusal: TownsfolkError | None = None
@@ -55,7 +55,7 @@ class Admission:
         """Let some turns in together, or none. Raises as ``admit``, and ``InvalidArgument`` for more than ever fit."""
         if self._refusal is not None:
             raise self._refusal
-        limit = self._max_turns if priority >= 0 else max(1, int(self._max_turns * BACKGROUND_SHARE))
+        limit = self.max_turns if priority >= 0 else max(1, int(self.max_turns * BACKGROUND_SHARE))
         if count > limit:
             raise InvalidArgument(
                 f"{count} lines at once are more than the {limit} that this daemon lets in; ask for fewer, or raise "

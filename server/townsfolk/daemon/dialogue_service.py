@@ -16,6 +16,8 @@ from townsfolk.daemon.errors_to_status import as_townsfolk_error
 from townsfolk.dialogue.events import TurnEvent, TurnFailed
 from townsfolk.dialogue.heard import report_heard
 from townsfolk.dialogue.outbox import MAX_WAITING_EVENTS, Outbox
+from townsfolk.dialogue.plan import LinePlan
+from townsfolk.dialogue.request import TurnRequest
 from townsfolk.dialogue.resume import resumed_events
 from townsfolk.dialogue.running_turn import Turn
 from townsfolk.dialogue.session import ID_PATTERN
@@ -125,15 +127,24 @@ class DialogueService(DialogueServiceServicer):
 
     def start_turn(self, say: SayRequest, outbox: Outbox, call_deadline_s: float | None) -> Turn:
         """Admit a turn and start it. Raises what keeps it from starting."""
+        return self.admit_turn(turn_request(say), outbox, call_deadline_s)
+
+    def admit_turn(
+        self, request: TurnRequest, outbox: Outbox, call_deadline_s: float | None, plan: LinePlan | None = None
+    ) -> Turn:
+        """The same for a request of the daemon's own; ``plan`` as in ``TurnRunner.start``."""
         try:
-            request = turn_request(say)
             try:
                 ticket = self._admission.admit(request.priority)
             except ResourceExhausted as refusal:
                 self.runner.registry.cancel_abandoned()
+                if plan is not None:
+                    raise
                 return self.runner.start(request, outbox, refusal=refusal)
             try:
-                return self.runner.start(request, outbox, call_deadline_s=call_deadline_s, on_end=ticket.release)
+                return self.runner.start(
+                    request, outbox, call_deadline_s=call_deadline_s, on_end=ticket.release, plan=plan
+                )
             except BaseException:
                 ticket.release()
                 raise

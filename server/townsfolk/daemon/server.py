@@ -13,15 +13,18 @@ from townsfolk.daemon.address import Address, check_exposure, parse_address
 from townsfolk.daemon.admission import Admission
 from townsfolk.daemon.auth import TokenInterceptor, read_token
 from townsfolk.daemon.calls import Activity, CallInterceptor
+from townsfolk.daemon.console.call import ConsoleTown
+from townsfolk.daemon.console_service import ConsoleService
 from townsfolk.daemon.dialogue_service import DialogueService
 from townsfolk.daemon.health import Health
 from townsfolk.daemon.listener import listen, remove_socket, tls_credentials
+from townsfolk.daemon.live_settings import LiveSetting
 from townsfolk.daemon.persona_service import PersonaService
 from townsfolk.daemon.preview_service import PreviewService
 from townsfolk.daemon.session_service import SessionService
 from townsfolk.daemon.signals import stop_signals
 from townsfolk.daemon.stats_service import StatsService
-from townsfolk.daemon.unserved import UnservedConsole, UnservedStory
+from townsfolk.daemon.unserved import UnservedStory
 from townsfolk.dialogue.preview import PreviewRunner
 from townsfolk.dialogue.session import SessionStore
 from townsfolk.dialogue.turn import TurnRunner
@@ -108,6 +111,8 @@ class Daemon:
         self._server: grpc.aio.Server | None = None
         self._address: Address | None = None
         self._pulse: asyncio.Task[None] | None = None
+        self.drain_grace_s = own.drain_grace_s
+        self.exit_when_idle_s = own.exit_when_idle_s
         self.draining = False
 
     @property
@@ -161,7 +166,7 @@ class Daemon:
         await self._health.leave()
         self._admission.close(Unavailable("the daemon is shutting down and takes no new lines"))
         self.runner.registry.cancel_abandoned()
-        await self.runner.registry.wait_idle(self.settings.daemon.drain_grace_s)
+        await self.runner.registry.wait_idle(self.drain_grace_s)
         await self.runner.registry.cancel_all()
         self._dialogue.end_scenes(Unavailable("the daemon has shut down"))
 
@@ -184,12 +189,11 @@ class Daemon:
 
     async def _watch(self) -> None:
         """Health follows the engine; a daemon that nobody uses ends, where that is wanted."""
-        exit_after_s = self.settings.daemon.exit_when_idle_s
         while True:
             await self._health.set(serving=self.engine.ready)
             self.runner.registry.forget_old()
-            if exit_after_s and self._activity.idle_s >= exit_after_s:
-                log.info("nobody called for %g s: stopping", exit_after_s)
+            if self.exit_when_idle_s and self._activity.idle_s >= self.exit_when_idle_s:
+                log.info("nobody called for %g s: stopping", self.exit_when_idle_s)
                 self._stopping.set()
                 return
             await asyncio.sleep(PULSE_S)
@@ -208,12 +212,23 @@ class Daemon:
         session_pb2_grpc.add_SessionServiceServicer_to_server(SessionService(self.runner, self.library), server)
         persona_pb2_grpc.add_PersonaServiceServicer_to_server(self._personas, server)
         daemon_pb2_grpc.add_DaemonServiceServicer_to_server(stats, server)
-        console_pb2_grpc.add_ConsoleServiceServicer_to_server(UnservedConsole(), server)
+        console_pb2_grpc.add_ConsoleServiceServicer_to_server(ConsoleService(self._console(stats)), server)
         preview_pb2_grpc.add_PreviewServiceServicer_to_server(self._previews, server)
         story_pb2_grpc.add_StoryServiceServicer_to_server(UnservedStory(), server)
         await self._health.add_to(server)
         reflection.enable_server_reflection((*SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME), server)
         return server
+
+    def _console(self, stats: StatsService) -> ConsoleTown:
+        settings = (
+            LiveSetting("max_queued_turns", self._admission, "max_turns"),
+            LiveSetting("max_stream_turns", self._dialogue, "max_stream_turns"),
+            LiveSetting("max_sessions", self.sessions, "max_sessions"),
+            LiveSetting("default_deadline_s", self.runner, "default_deadline_s"),
+            LiveSetting("drain_grace_s", self, "drain_grace_s"),
+            LiveSetting("exit_when_idle_s", self, "exit_when_idle_s"),
+        )
+        return ConsoleTown(self.runner, self.library, self._dialogue, self._personas, stats, settings)
 
 
 SERVER_OPTIONS = [

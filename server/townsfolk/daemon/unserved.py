@@ -7,20 +7,9 @@ from typing import Any
 import grpc
 
 from townsfolk.errors import Unimplemented
-from townsfolk.v1.console_pb2_grpc import ConsoleServiceServicer
 from townsfolk.v1.story_pb2_grpc import StoryServiceServicer
 
 Context = grpc.aio.ServicerContext[Any, Any]
-
-
-class UnservedConsole(ConsoleServiceServicer):
-    """Stands in for the developer console."""
-
-    async def Execute(self, request: Any, context: Context) -> None:
-        raise Unimplemented("the console is not part of this version; use the `townsfolk` command")
-
-    async def Complete(self, request: Any, context: Context) -> None:
-        raise Unimplemented("the console is not part of this version; use the `townsfolk` command")
 
 
 class UnservedStory(StoryServiceServicer):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from townsfolk.dialogue.prompt import Exchange
 from townsfolk.engine.messages import AdapterRef, SamplingParams
 
 
@@ -12,11 +13,12 @@ from townsfolk.engine.messages import AdapterRef, SamplingParams
 class LinePlan:
     """A line before it is spoken: its prompt as token ids, how tokens are drawn, what ends it, whose voice it has.
 
-    ``top_tokens`` as in ``Generate``.
+    ``history`` are the exchanges that the prompt holds; ``top_tokens`` as in ``Generate``.
     """
 
     prompt: Sequence[int]
     sampling: SamplingParams
     stops: list[str]
     adapter: AdapterRef | None
+    history: Sequence[Exchange] = ()
     top_tokens: int = 0

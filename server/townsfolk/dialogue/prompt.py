@@ -13,6 +13,14 @@ HISTORY_STEPS = 4  # history is dropped by this fraction of its room: fewer is s
 
 
 @dataclass(frozen=True, slots=True)
+class Prompt:
+    """Token ids that end where the character is to speak, and the part of the history that is among them."""
+
+    ids: list[int]
+    history: Sequence[Exchange]
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """A finished turn: what the player said, and what the character answered.
 
@@ -51,7 +59,11 @@ class PromptBuilder:
     def build(
         self, system: str, history: Sequence[Exchange], situation: str, player: str, *, max_tokens: int
     ) -> list[int]:
-        """Token ids that end where the character is to speak.
+        """The ids of ``fit``."""
+        return self.fit(system, history, situation, player, max_tokens=max_tokens).ids
+
+    def fit(self, system: str, history: Sequence[Exchange], situation: str, player: str, *, max_tokens: int) -> Prompt:
+        """A prompt that leaves room for a reply of ``max_tokens``.
 
         Where all of the history does not fit, its oldest exchanges are left out, a quarter of its room at a time: so
         the beginning of the prompt, and with it the prefix cache, stays the same over many turns. Raises
@@ -60,7 +72,7 @@ class PromptBuilder:
         room = self.max_context - max_tokens
         ids = self.encode_conversation(system, history, situation, player)
         if len(ids) <= room:
-            return ids
+            return Prompt(ids, history)
         bare = len(self.encode_conversation(system, [], situation, player))
         if bare > room:
             raise InvalidArgument(
@@ -78,7 +90,7 @@ class PromptBuilder:
                 dropped += 1
             ids = self.encode_conversation(system, history[dropped:], situation, player)
             excess = len(ids) - room  # only where lengths do not quite add up
-        return ids
+        return Prompt(ids, history[dropped:])
 
     def _length(self, exchange: Exchange) -> int:
         """Tokens that an exchange adds to a prompt."""

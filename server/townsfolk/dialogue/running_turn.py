@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from townsfolk.dialogue.events import Happening, SpeechDelta, TurnEvent
 from townsfolk.dialogue.line import SpokenLine
 from townsfolk.dialogue.outbox import Outbox
+from townsfolk.dialogue.plan import LinePlan
 from townsfolk.dialogue.session import Session
 from townsfolk.dialogue.turn_record import TurnRecord
 from townsfolk.dialogue.turn_stats import TurnMeter
@@ -33,6 +36,11 @@ class Turn:
     situation: str = ""
     refusal: TownsfolkError | None = None
     may_fall_back: bool = True
+    priority: int = 0
+    deadline_s: float = 0.0
+    asked_stops: tuple[str, ...] = ()
+    asked_unix_s: float = field(default_factory=time.time)
+    plan: LinePlan | None = None
     line: SpokenLine | None = None
     adapter_digest: str = ""
     ended: bool = False
@@ -44,6 +52,7 @@ class Turn:
     _streams: int = 1
     _patience: asyncio.TimerHandle | None = None
     _spoken: list[str] = field(default_factory=list)
+    _said_at: array[float] = field(default_factory=lambda: array("d"))
 
     def __post_init__(self) -> None:
         self.record = TurnRecord(self.id, self.session_id, self.persona_id)
@@ -61,6 +70,11 @@ class Turn:
     def abandoned(self) -> bool:
         """Whether no stream carries it (any more)."""
         return self._streams == 0
+
+    @property
+    def deltas(self) -> list[tuple[float, str]]:
+        """The pieces in which it was said, each with the seconds since the request was read."""
+        return [(self.meter.since_asked(at), text) for at, text in zip(self._said_at, self._spoken, strict=True)]
 
     def cancel(self) -> bool:
         """End the turn within one step of the engine. Returns false if it has ended, or is being cancelled already."""
@@ -117,3 +131,4 @@ class Turn:
         """Send more of the line. Raises as ``emit`` does, and then it was not said."""
         self.emit(delta)
         self._spoken.append(delta.text)
+        self._said_at.append(time.monotonic())

@@ -20,7 +20,7 @@ import asyncio
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from townsfolk.dialogue.prompt import Exchange
@@ -132,7 +132,7 @@ class SessionStore:
     """
 
     def __init__(self, max_sessions: int, max_exchanges: int) -> None:
-        self._max_sessions = max_sessions
+        self.max_sessions = max_sessions
         self._max_exchanges = max_exchanges
         self._sessions: dict[str, Session] = {}
 
@@ -141,6 +141,10 @@ class SessionStore:
 
     def __contains__(self, session_id: object) -> bool:
         return session_id in self._sessions
+
+    def __iter__(self) -> Iterator[Session]:
+        """Open sessions, oldest first."""
+        return iter(self._sessions.values())
 
     def check_new(
         self, session_id: str, persona_ids: Sequence[str], player_name: str, metadata: Mapping[str, str]
@@ -154,9 +158,9 @@ class SessionStore:
             if session_id in self._sessions:
                 raise AlreadyExists(f"session {session_id} is open already; choose another id", field="session_id")
         check_session(persona_ids, player_name, metadata)
-        if len(self._sessions) >= self._max_sessions:
+        if len(self._sessions) >= self.max_sessions:
             raise ResourceExhausted(
-                f"{self._max_sessions} sessions are open, the most this daemon holds; close some, "
+                f"{self.max_sessions} sessions are open, the most this daemon holds; close some, "
                 "or raise daemon.max_sessions"
             )
 

@@ -41,6 +41,7 @@ from townsfolk.dialogue.running_turn import Turn
 from townsfolk.dialogue.saves import turns_with_doubtful_tokens
 from townsfolk.dialogue.session import PastTurn, Session, SessionStore, check_id
 from townsfolk.dialogue.tokenizer import TextTokenizer
+from townsfolk.dialogue.trace import TraceLog
 from townsfolk.dialogue.turn_registry import TurnRegistry
 from townsfolk.engine.interface import Engine
 from townsfolk.engine.messages import (
@@ -115,11 +116,12 @@ class TurnRunner:
         default_deadline_s: float = 120.0,
     ) -> None:
         self.registry = TurnRegistry()
+        self.traces = TraceLog()
         self.sessions = sessions
         self._engine = engine
         self._library = library
         self._max_text_bytes = max_text_bytes
-        self._default_deadline_s = default_deadline_s
+        self.default_deadline_s = default_deadline_s
         self._prompts: tuple[Ready, PromptBuilder] | None = None
         self._fallback_lines = FallbackLines()
 
@@ -131,9 +133,11 @@ class TurnRunner:
         call_deadline_s: float | None = None,
         on_end: Callable[[], None] = lambda: None,
         refusal: TownsfolkError | None = None,
+        plan: LinePlan | None = None,
     ) -> Turn:
         """Start a turn whose events go to ``outbox``; ``on_end`` is called after the last one.
 
+        With a ``plan`` the engine is asked exactly that, whatever prompt the request would have made.
         ``call_deadline_s`` is what is left of the caller's own deadline. A request that cannot become a turn raises
         ``InvalidArgument`` or ``NotFound``; everything else that goes wrong becomes the turn's last event. With a
         ``refusal`` the engine is not asked: a fallback line is all that the turn can speak.
@@ -150,7 +154,21 @@ class TurnRunner:
         seconds = self._seconds(request.deadline_s, call_deadline_s)
         if session is not None and refusal is None:
             self.registry.cancel_abandoned(session, persona_id)
-        turn = Turn(turn_id, persona_id, session, outbox, on_end, text=text, situation=situation, refusal=refusal)
+        turn = Turn(
+            turn_id,
+            persona_id,
+            session,
+            outbox,
+            on_end,
+            text=text,
+            situation=situation,
+            refusal=refusal,
+            may_fall_back=plan is None,
+            priority=request.priority,
+            deadline_s=seconds,
+            asked_stops=request.sampling.stop,
+            plan=plan,
+        )
         self._begin(turn, partial(self._speak, turn, request), seconds)
         return turn
 
@@ -191,7 +209,7 @@ class TurnRunner:
         limits = [deadline_s] if deadline_s else []
         if call_deadline_s is not None:
             limits.append(call_deadline_s - min(LAST_EVENT_S, call_deadline_s / 10))
-        return min(limits, default=self._default_deadline_s)
+        return min(limits, default=self.default_deadline_s)
 
     # ── one turn ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -210,6 +228,7 @@ class TurnRunner:
         turn.end(last)
         # a client that was refused may ask again under the same id
         self.registry.remove(turn, last, keep=turn.refusal is None or not isinstance(last, TurnFailed))
+        self.traces.keep(turn, last)
 
     async def _outcome(self, turn: Turn, speak: Callable[[], Awaitable[FinishReason]], seconds: float) -> Happening:
         """Speak the line, or what stands in for it. Returns the turn's last event."""
@@ -262,7 +281,9 @@ class TurnRunner:
                 await self._check_restored(turn.session)
             history = turn.session.exchanges_of(turn.persona_id) if turn.session else []
             # in a thread, because it reads files and tokenises what may be a long history
-            plan = await asyncio.to_thread(self._plan, turn, request, history)
+            plan = turn.plan
+            if plan is None:
+                plan = turn.plan = await asyncio.to_thread(self._plan, turn, request, history)
             turn.line = SpokenLine(self.prepare().tokenizer, plan.stops)
             try:
                 return await self._generate(turn, turn.line, plan, request.priority)
@@ -284,8 +305,8 @@ class TurnRunner:
         adapter = loaded.usable_adapter()
         prompts.check_reply(sampling.max_tokens)
         system = system_prompt(loaded.persona.system, turn.session.player_name if turn.session else "")
-        prompt = prompts.build(system, history, turn.situation, turn.text, max_tokens=sampling.max_tokens)
-        return LinePlan(prompt, sampling, stops, adapter)
+        prompt = prompts.fit(system, history, turn.situation, turn.text, max_tokens=sampling.max_tokens)
+        return LinePlan(prompt.ids, sampling, stops, adapter, prompt.history)
 
     async def _generate(self, turn: Turn, line: SpokenLine, plan: LinePlan, priority: int) -> FinishReason:
         stop_ids = self.prepare().stop_ids

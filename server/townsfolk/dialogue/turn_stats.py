@@ -54,6 +54,15 @@ class TurnMeter:
         if step.adapters > 1:
             self._shared_steps += 1
 
+    def since_asked(self, monotonic_s: float) -> float:
+        """Seconds from the moment when the daemon read the request to one by the monotonic clock."""
+        return monotonic_s - self._began
+
+    @property
+    def sent_s(self) -> float | None:
+        """When the line went to the engine, in the same seconds; ``None`` before that."""
+        return None if self._asked is None else self.since_asked(self._asked)
+
     def stats(self) -> TurnStats:
         """The figures up to now."""
         now = time.monotonic()
