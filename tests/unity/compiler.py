@@ -46,13 +46,11 @@ def csharp_tests(folder: Path) -> list[tuple[str, str]]:
     """Fixture and method of every test in these files."""
     found = []
     for path in sorted(folder.rglob("*.cs")):
-        fixture = ""
+        fixture, marked = "", False
         for line in path.read_text("utf-8").splitlines():
             if match := re.match(r"\s*public class (\w+)", line):
                 fixture = match[1]
-            elif match := re.match(r"\s*public void (\w+)\(\)", line):
-                method = match[1]
-                if marked:
-                    found.append((fixture, method))
+            elif marked and (match := re.match(r"\s*public void (\w+)\(\)", line)):
+                found.append((fixture, match[1]))
             marked = line.strip() == "[Test]"
     return found

@@ -55,9 +55,7 @@ def assemblies(mono: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
         [engine, client],
         [SERIALISED_FIELDS, f"-doc:{out / 'components.xml'}"],
     )
-    compile_assembly(
-        out / "Townsfolk.Editor.dll", sources(PACKAGE / "Editor"), [engine, editor, client, components]
-    )
+    compile_assembly(out / "Townsfolk.Editor.dll", sources(PACKAGE / "Editor"), [engine, editor, client, components])
     return out
 
 
@@ -74,9 +72,7 @@ def nunit_assemblies(assemblies: Path, nunit: Path) -> Path:
         sources(PACKAGE / "Tests" / "Editor"),
         [nunit, client, tests, assemblies / "Townsfolk.Editor.dll"],
     )
-    compile_assembly(
-        assemblies / "Marshalling.dll", [OWN / "csharp" / "MarshallingTests.cs"], [nunit, client, tests]
-    )
+    compile_assembly(assemblies / "Marshalling.dll", [OWN / "csharp" / "MarshallingTests.cs"], [nunit, client, tests])
     compile_assembly(assemblies / "TestRunner.exe", [OWN / "csharp" / "TestRunner.cs"], [nunit])
     return assemblies
 

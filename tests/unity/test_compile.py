@@ -18,9 +18,7 @@ def test_components_and_editor_code_compile(assemblies: Path) -> None:
 
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_sample_compiles(assemblies: Path, tmp_path: Path, sample: str) -> None:
-    guests = [
-        compile_assembly(tmp_path / f"{guest}.dll", [OWN / "stubs" / f"{guest}.cs"]) for guest in ("Yarn", "Ink")
-    ]
+    guests = [compile_assembly(tmp_path / f"{guest}.dll", [OWN / "stubs" / f"{guest}.cs"]) for guest in ("Yarn", "Ink")]
     own = [assemblies / f"{name}.dll" for name in ("UnityEngine", "Townsfolk.Client", "Townsfolk.Components")]
     options = [SERIALISED_FIELDS, "-d:TOWNSFOLK_YARN,TOWNSFOLK_INK"]
     files = sources(PACKAGE / "Samples~" / sample)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unity.compiler import OWN, REPOSITORY, compile_assembly, run_mono, csharp_tests
+from tests.unity.compiler import OWN, REPOSITORY, compile_assembly, csharp_tests, run_mono
 from tests.unity.conftest import LIBRARY, Outcomes, missing
 
 FAKE = OWN / "csharp" / "fake_client.c"

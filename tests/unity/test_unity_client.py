@@ -37,8 +37,6 @@ def test_no_line_is_left_behind(run_in_town: RunInTown) -> None:
         assert not town.daemon.runner.registry.running
 
 
-
-
 def test_words_of_the_player_reach_the_engine_unharmed(run_in_town: RunInTown) -> None:
     _, town = run_in_town("Townsfolk.Client.Tests.dll", "LineTests")
     assert town.lines("naïve, 鍛冶屋 says 😀 👩‍🚒 é — “ą”")
