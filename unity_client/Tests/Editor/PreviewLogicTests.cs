@@ -100,7 +100,7 @@ namespace Townsfolk.EditorTools.Tests
             PreviewRun run = new PreviewRun();
             System.Threading.Tasks.Task running =
                 run.RunAsync(Client, new PreviewInput { PersonaId = "smith", Text = "hold on" });
-            Pump.Until(Client, () => run.Columns[0].Text.Length > 0);
+            Pump.Until(Client, () => run.Columns[0].Text.Length > 0 || !run.IsRunning);
             run.Cancel();
             Pump.End(Client, running);
             Assert.That(run.Error, Is.EqualTo("stopped"));
