@@ -89,9 +89,15 @@ def client_library() -> Path:
 
 @pytest.fixture(scope="session")
 def run_fixture(nunit_assemblies: Path) -> Callable[..., Outcomes]:
-    """Runs one NUnit fixture in a process of its own; the outcome of each test by its name."""
+    """Runs one NUnit fixture in a process of its own, once; the outcome of each test by its name."""
+    ran_before: dict[str, Outcomes] = {}
 
     def run(assembly: str, fixture: str, library_folder: Path, **environment: str) -> Outcomes:
+        if fixture not in ran_before:
+            ran_before[fixture] = run_now(assembly, fixture, library_folder, **environment)
+        return ran_before[fixture]
+
+    def run_now(assembly: str, fixture: str, library_folder: Path, **environment: str) -> Outcomes:
         ran = run_mono(
             nunit_assemblies / "TestRunner.exe",
             "--only",

@@ -9,7 +9,7 @@ namespace Townsfolk.Tests
     [TestFixture]
     public class ClosingTests : Town
     {
-        private const int Rounds = 20;
+        private const int Rounds = 10;
 
         // A busy machine may stall any one of them, so the bound is held by all but one.
         [Test]
@@ -31,14 +31,15 @@ namespace Townsfolk.Tests
             Assert.That(milliseconds[Rounds - 2], Is.LessThan(100));
         }
 
+        // The daemon may let a line run on for some seconds, in case its client comes back.
         [Test]
-        public void ClosedClientCancelsItsLinesOnTheDaemon()
+        public void ClosedClientLeavesNoLineOnTheDaemon()
         {
-            int before = Statistic("turns_cancelled");
             TownsfolkClient client = Another();
             Hold(client, 4);
+            Assert.That(Statistic("running"), Is.GreaterThanOrEqualTo(4));
             client.Dispose();
-            Pump.Until(Client, () => Statistic("turns_cancelled") == before + 4);
+            Pump.Until(Client, () => Statistic("running") == 0);
         }
 
         [Test]
@@ -68,7 +69,6 @@ namespace Townsfolk.Tests
         [Test]
         public void ForgottenClientIsClosedByItsFinalizer()
         {
-            int before = Statistic("turns_cancelled");
             System.Threading.Thread forgetting = new System.Threading.Thread(Forget);
             forgetting.Start();
             forgetting.Join();
@@ -76,7 +76,7 @@ namespace Townsfolk.Tests
             {
                 GC.Collect();
                 GC.WaitForPendingFinalizers();
-                return Statistic("turns_cancelled") == before + 1;
+                return Statistic("running") == 0;
             });
         }
 
