@@ -63,7 +63,7 @@ class DaemonSettings(_Settings):
     max_stream_turns: int = Field(64, ge=1, le=10_000, description="turns at once in one Converse stream")
     default_deadline_s: float = Field(120.0, gt=0, le=3600, description="for callers that set none")
     drain_grace_s: float = Field(10.0, ge=0, le=600, description="how long lines in flight may finish at shutdown")
-    exit_when_idle_s: float = Field(0.0, ge=0, description="stop after so long without a call; 0: never")
+    exit_when_idle_s: float = Field(0.0, ge=0, description="stop after so long without a client; 0: never")
 
 
 class PersonaSettings(_Settings):
