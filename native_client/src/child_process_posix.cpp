@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <fstream>
 #include <limits>
 #include <mutex>
 #include <system_error>
@@ -137,6 +138,19 @@ std::pair<int, int> make_pipe() {
   return {ends[0], ends[1]};
 }
 
+// Whether a process has ended without its parent having noticed.
+bool is_zombie(pid_t pid) {
+#ifdef __linux__
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string status;
+  std::getline(file, status);
+  return status.find(") Z ") != std::string::npos;
+#else
+  static_cast<void>(pid);
+  return false;
+#endif
+}
+
 }  // namespace
 
 int64_t start_child(const ChildOptions& options) {
@@ -182,7 +196,7 @@ bool process_alive(int64_t pid) {
     all.pipes.erase(child);
     return false;
   }
-  return ::kill(id, 0) == 0 || errno == EPERM;
+  return (::kill(id, 0) == 0 || errno == EPERM) && !is_zombie(id);
 }
 
 }  // namespace townsfolk

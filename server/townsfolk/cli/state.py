@@ -24,7 +24,7 @@ Phase = Literal["loading", "serving", "stopping"]
 class DaemonState:
     """A running daemon. `started` is in Unix seconds; `token` and `tls_certificate` are empty without one.
 
-    In every `phase` it listens on `address`.
+    It can be connected to in every `phase`, and speaks in `serving` only.
     """
 
     address: str

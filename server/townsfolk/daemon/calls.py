@@ -43,7 +43,10 @@ class Activity:
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
-    """Wraps our handlers, and the watching of health. They raise ``TownsfolkError``; whatever else they raise is a bug and becomes INTERNAL."""
+    """Wraps our handlers, and the one that watches health.
+
+    They raise ``TownsfolkError``; whatever else they raise is a bug and becomes INTERNAL.
+    """
 
     def __init__(self, activity: Activity) -> None:
         self._activity = activity
