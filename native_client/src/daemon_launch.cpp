@@ -149,6 +149,11 @@ class Launch {
           token_file.u8string()}) {
       child.command.push_back(argument);
     }
+    const fs::path settings = fs::absolute(child.folder / "townsfolk.toml", ignored);
+    if (fs::is_regular_file(settings, ignored)) {
+      child.command.push_back("--config");
+      child.command.push_back(settings.u8string());
+    }
     child.log = begin_daemon_log(state_folder_);
     child.environment = {{"TOWNSFOLK_STATE_DIR", state_folder_.u8string()},  // ours may be relative to our folder
                          {"PYTHONIOENCODING", "utf-8"}};

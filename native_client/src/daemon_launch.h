@@ -9,7 +9,7 @@
 namespace townsfolk {
 
 // How to launch a daemon; both may be empty. See find_daemon_command for `command`; `folder` is where the daemon runs
-// and looks for ./personas.
+// and looks for ./personas and ./townsfolk.toml.
 struct LaunchOptions {
   std::string command, folder;
 };

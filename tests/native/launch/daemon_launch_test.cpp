@@ -101,6 +101,14 @@ TEST_F(EnsureDaemon, IsAskedToListenOnTheLoopbackWithATokenAndToLeaveByItself) {
   EXPECT_EQ(fs::status(state).permissions(), fs::perms::owner_all);
 }
 
+TEST_F(EnsureDaemon, GivesTheDaemonTheSettingsInItsFolder) {
+  LaunchOptions options = script("printf '%s\\n' \"$@\" | tail -n 2; exit 1");
+  options.folder = (folder / "Spiel ü").string();
+  write(folder / "Spiel ü" / "townsfolk.toml", "");
+  launch(options);
+  EXPECT_EQ(content_of(state / "daemon.log"), "--config\n" + options.folder + "/townsfolk.toml\n");
+}
+
 TEST_F(EnsureDaemon, RunsInItsFolderAndKeepsARelativeStateFolder) {
   const Variable relative("TOWNSFOLK_STATE_DIR", "build für alle");
   const fs::path here = fs::current_path();
