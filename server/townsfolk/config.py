@@ -73,7 +73,7 @@ class DaemonSettings(_Settings):
         description="how long a line whose stream broke runs on for Resume; 0: not at all",
     )
     drain_grace_s: float = Field(10.0, ge=0, le=600, description="how long lines in flight may finish at shutdown")
-    exit_when_idle_s: float = Field(0.0, ge=0, description="stop after so long without a call; 0: never")
+    exit_when_idle_s: float = Field(0.0, ge=0, description="stop after so long without a client; 0: never")
 
 
 class PersonaSettings(_Settings):

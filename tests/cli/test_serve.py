@@ -9,15 +9,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import REPOSITORY, Command
-from townsfolk.cli import launch
+from tests.fakes import ScriptedEngine
+from townsfolk.cli import announced, launch
+from townsfolk.cli.announced import AnnouncedDaemon
 from townsfolk.cli.launch import find_or_start, spawn, wait_until_healthy
-from townsfolk.cli.state import log_file, make_state_dir, read_state, state_file
+from townsfolk.cli.state import log_file, make_state_dir, read_state, state_file, write_state
 from townsfolk.cli.terminal import error_console
+from townsfolk.config import Settings
+from townsfolk.errors import FailedPrecondition
 from townsfolk.models import DEFAULT_MODEL
 
 SCRIPTED = (sys.executable, str(REPOSITORY / "tests" / "cli" / "scripted_serve.py"))
@@ -95,6 +100,65 @@ def test_interrupted_daemon_drains_and_takes_its_announcement_back() -> None:
     assert child.wait(10) == 0
     assert not state_file().exists()
     child.stdin.close()
+
+
+def test_daemon_stays_while_its_parent_lives_and_leaves_after() -> None:
+    make_state_dir()
+    with log_file().open("wb") as log:
+        child = subprocess.Popen(
+            [*SCRIPTED, "serve", "--address", "127.0.0.1:0", "--exit-when-idle", "0.1", "--parent-holds-stdin"],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+        )
+    asyncio.run(wait_until_healthy(child, log_file(), error_console()))
+    with pytest.raises(subprocess.TimeoutExpired):
+        child.wait(1.0)
+    child.stdin.close()
+    assert child.wait(10) == 0
+    assert "nobody called for 0.1 s" in log_file().read_text("utf-8")
+
+
+def announced_phases(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    phases = []
+    monkeypatch.setattr(announced, "write_state", lambda state: phases.append(state.phase) or write_state(state))
+    return phases
+
+
+def scripted_daemon(engine: ScriptedEngine) -> AnnouncedDaemon:
+    return AnnouncedDaemon(Settings.model_validate({"daemon": {"address": "127.0.0.1:0", "drain_grace_s": 0}}), engine)
+
+
+async def test_daemon_announces_that_it_loads_serves_and_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    phases, daemon = announced_phases(monkeypatch), scripted_daemon(ScriptedEngine())
+    serving = asyncio.create_task(daemon.serve())
+    while "serving" not in phases:
+        await asyncio.sleep(0)
+    assert read_state().address == daemon.address
+    daemon.request_stop()
+    await serving
+    assert phases == ["loading", "serving", "stopping"]
+    assert not state_file().exists()
+
+
+async def test_daemon_that_cannot_load_takes_its_announcement_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = ScriptedEngine()
+    engine.fail_start = FailedPrecondition("no memory")
+    phases = announced_phases(monkeypatch)
+    with pytest.raises(FailedPrecondition):
+        await scripted_daemon(engine).serve()
+    assert phases == ["loading"]
+    assert not state_file().exists()
+
+
+async def test_daemon_that_stops_leaves_the_announcement_of_its_successor_alone() -> None:
+    daemon = scripted_daemon(ScriptedEngine())
+    await daemon.start()
+    successor = replace(read_state(), pid=read_state().pid + 1)
+    write_state(successor)
+    await daemon.drain()
+    await daemon.stop()
+    assert read_state() == successor
 
 
 def test_demo_brings_its_own_daemon_and_takes_it_away(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,5 +101,5 @@ def test_announced_certificate_makes_the_client_use_tls(tmp_path: Path) -> None:
 
 def test_state_is_json_that_other_clients_can_read(town: ScriptedTown) -> None:
     announced(town.address)
-    keys = {"address", "pid", "version", "started", "token", "tls_certificate", "folder"}
+    keys = {"address", "pid", "version", "started", "token", "tls_certificate", "folder", "phase"}
     assert set(json.loads(state_file().read_text("utf-8"))) == keys

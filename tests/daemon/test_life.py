@@ -141,6 +141,62 @@ async def test_a_running_line_is_not_idleness(start_town: StartTown) -> None:
     assert town.daemon._activity.idle_s > 0
 
 
+async def test_a_client_that_watches_health_is_not_idleness(start_town: StartTown) -> None:
+    town = await start_town(exit_when_idle_s=600)
+    watch: Any = HealthStub(town.channel).Watch(health_pb2.HealthCheckRequest())
+    other: Any = HealthStub(town.channel).Watch(health_pb2.HealthCheckRequest())
+    await soon(watch.read())
+    await soon(other.read())
+    watch.cancel()
+    assert town.daemon._activity.idle_s == 0
+    other.cancel()
+    while not town.daemon._activity.idle_s:
+        await asyncio.sleep(0.01)
+
+
+async def test_a_client_that_vanishes_is_no_client_any_more(start_town: StartTown) -> None:
+    town = await start_town(exit_when_idle_s=600)
+    async with grpc.aio.insecure_channel(town.daemon.address) as channel:
+        await soon(HealthStub(channel).Watch(health_pb2.HealthCheckRequest()).read())
+        assert town.daemon._activity.idle_s == 0
+    while not town.daemon._activity.idle_s:
+        await asyncio.sleep(0.01)
+
+
+async def test_a_single_probe_of_health_is_idleness(start_town: StartTown) -> None:
+    town = await start_town(exit_when_idle_s=600)
+    before = town.daemon._activity.idle_s
+    await HealthStub(town.channel).Check(health_pb2.HealthCheckRequest())
+    assert town.daemon._activity.idle_s > before
+
+
+async def test_the_daemon_stays_while_it_is_held_and_ends_after(persona_folder: Path) -> None:
+    engine = ScriptedEngine()
+    daemon = Daemon(settings_for(persona_folder, exit_when_idle_s=0.01), engine)
+    daemon.hold()
+    serving = asyncio.create_task(daemon.serve())
+    while daemon._pulse is None:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.3)  # three looks at the idle time
+    assert not engine.stopped
+    daemon.release()
+    await soon(serving)
+    assert engine.stopped
+
+
+async def test_clients_can_connect_before_the_model_is_loaded(persona_folder: Path) -> None:
+    heard: list[tuple[str, int]] = []
+
+    class Announcing(Daemon):
+        def on_listening(self) -> None:
+            heard.append((self.address, self.engine.started))  # type: ignore[attr-defined]
+
+    daemon = Announcing(settings_for(persona_folder), ScriptedEngine())
+    await daemon.start()
+    await daemon.stop()
+    assert heard == [(daemon.address, 0)]
+
+
 async def test_one_line_in_the_log_says_where_it_serves(
     start_town: StartTown, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,4 +1,4 @@
-"""A daemon that other commands of the same user find by themselves."""
+"""A daemon that other commands and games of the same user find by themselves."""
 
 from __future__ import annotations
 
@@ -8,36 +8,57 @@ import time
 from pathlib import Path
 
 from townsfolk import __version__
-from townsfolk.cli.state import DaemonState, remove_state, write_state
+from townsfolk.cli.state import DaemonState, Phase, read_state, remove_state, write_state
 from townsfolk.cli.terminal import counted, error_console
-from townsfolk.daemon.auth import read_token
+from townsfolk.config import Settings
 from townsfolk.daemon.server import Daemon
+from townsfolk.engine.interface import Engine
 
 log = logging.getLogger(__name__)
 
 
 class AnnouncedDaemon(Daemon):
-    """Leaves its address in the state file while it serves, and greets the person in front."""
+    """Leaves its address in the state file while it listens, and greets the person in front.
+
+    It is announced before the model is loaded, so that whoever else wants a daemon waits for this one, and until it
+    has stopped, so that the next one does not load its model beside it.
+    """
+
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        super().__init__(settings, engine)
+        self._started = time.time()
 
     async def start(self) -> None:
         await super().start()
-        self._announce()
+        self._announce("serving")
         self._greet()
 
-    async def stop(self) -> None:
-        remove_state(os.getpid())
-        await super().stop()
+    def on_listening(self) -> None:
+        self._announce("loading")
 
-    def _announce(self) -> None:
+    async def drain(self) -> None:
+        announced = read_state()
+        if announced is not None and announced.pid == os.getpid():
+            self._announce("stopping")
+        await super().drain()
+
+    async def stop(self) -> None:
+        try:
+            await super().stop()
+        finally:
+            remove_state(os.getpid())
+
+    def _announce(self, phase: Phase) -> None:
         certificate = self.settings.daemon.tls_certificate
         state = DaemonState(
             address=self.address,
             pid=os.getpid(),
             version=__version__,
-            started=time.time(),
-            token=read_token(self.settings.daemon),
+            started=self._started,
+            token=self._token,
             tls_certificate=str(certificate.resolve()) if certificate else "",
             folder=str(Path.cwd()),
+            phase=phase,
         )
         try:
             write_state(state)

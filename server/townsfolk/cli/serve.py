@@ -57,11 +57,12 @@ def serve(
         Path | None, typer.Option(help="File with the token that callers must send.", show_default=False)
     ] = None,
     exit_when_idle: Annotated[
-        float | None, typer.Option(help="Stop after so many seconds without a call.", min=0, show_default=False)
+        float | None, typer.Option(help="Stop after so many seconds without a client.", min=0, show_default=False)
     ] = None,
     log_level: Annotated[LogLevel, typer.Option(help="How much to log.")] = LogLevel.INFO,
     pull: Annotated[bool, typer.Option("--pull", help="Pull the default model if it is missing.")] = False,
     stop_on_stdin_close: Annotated[bool, typer.Option("--stop-on-stdin-close", hidden=True)] = False,
+    parent_holds_stdin: Annotated[bool, typer.Option("--parent-holds-stdin", hidden=True)] = False,
 ) -> None:
     """Run the daemon until Ctrl-C.
 
@@ -81,7 +82,7 @@ def serve(
     settings = merged(read_settings(config), overrides)
     chosen = model if model is not None else settings.engine.model
     settings = merged(settings, {"engine": {"model": _model(chosen, pull)}})
-    asyncio.run(_serve(settings, stop_on_stdin_close))
+    asyncio.run(_serve(settings, stop_on_stdin_close, parent_holds_stdin))
 
 
 def merged(settings: Settings, overrides: dict[str, dict[str, Any]]) -> Settings:
@@ -108,23 +109,28 @@ def _model(chosen: str | Path | None, pull: bool) -> Path:
     return resolve_model(chosen)
 
 
-async def _serve(settings: Settings, stop_on_stdin_close: bool) -> None:
+async def _serve(settings: Settings, stop_on_stdin_close: bool, parent_holds_stdin: bool) -> None:
     from townsfolk.cli.announced import AnnouncedDaemon
     from townsfolk.engine.process import EngineProcess
 
     daemon = AnnouncedDaemon(settings, EngineProcess(settings.engine))
     if stop_on_stdin_close:
-        stop, loop = daemon.request_stop, asyncio.get_running_loop()
-        threading.Thread(
-            target=_wait_for_end_of_stdin, args=(lambda: loop.call_soon_threadsafe(stop),), daemon=True
-        ).start()
+        _at_end_of_stdin(daemon.request_stop)
+    elif parent_holds_stdin:  # a game that lives is a client, even between two connections
+        daemon.hold()
+        _at_end_of_stdin(daemon.release)
     await daemon.serve()
 
 
-def _wait_for_end_of_stdin(then: Callable[[], object]) -> None:
-    """Notice that the parent has closed our stdin, or died."""
-    with suppress(OSError, ValueError):
-        while os.read(sys.stdin.fileno(), 4096):  # unbuffered, so that no lock is held at exit
-            pass
-    with suppress(RuntimeError):  # the loop has ended already
-        then()
+def _at_end_of_stdin(then: Callable[[], None]) -> None:
+    """Call `then` in the event loop once the parent has closed our stdin, or died."""
+    loop = asyncio.get_running_loop()
+
+    def wait() -> None:
+        with suppress(OSError, ValueError):
+            while os.read(sys.stdin.fileno(), 4096):  # unbuffered, so that no lock is held at exit
+                pass
+        with suppress(RuntimeError):  # the loop has ended already
+            loop.call_soon_threadsafe(then)
+
+    threading.Thread(target=wait, daemon=True).start()

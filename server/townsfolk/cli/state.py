@@ -10,15 +10,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from platformdirs import user_state_dir
 
 OWNER_ONLY = 0o700
 
 
+Phase = Literal["loading", "serving", "stopping"]
+
+
 @dataclass(frozen=True)
 class DaemonState:
-    """A running daemon. `started` is in Unix seconds; `token` and `tls_certificate` are empty without one."""
+    """A running daemon. `started` is in Unix seconds; `token` and `tls_certificate` are empty without one.
+
+    It can be connected to in every `phase`, and speaks in `serving` only.
+    """
 
     address: str
     pid: int
@@ -27,6 +34,7 @@ class DaemonState:
     token: str = ""
     tls_certificate: str = ""
     folder: str = ""  # where it was started, and looks for ./personas
+    phase: Phase = "serving"
 
 
 def state_dir() -> Path:

@@ -13,12 +13,17 @@ import grpc
 from townsfolk.daemon.errors_to_status import abort
 
 OUR_SERVICES = "/townsfolk."
+HEALTH_WATCH = "/grpc.health.v1.Health/Watch"
 
 Behaviour = Callable[[Any, Any], Awaitable[Any]]
 
 
 class Activity:
-    """How long the daemon has been without a call. Health probes and reflection do not count."""
+    """How long the daemon has been without a call.
+
+    A stream that watches its health counts: so a game holds the daemon while nobody speaks. Single probes of health
+    and reflection do not count.
+    """
 
     def __init__(self) -> None:
         self._calls = 0
@@ -38,7 +43,10 @@ class Activity:
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
-    """Wraps our handlers. They raise ``TownsfolkError``; whatever else they raise is a bug and becomes INTERNAL."""
+    """Wraps our handlers, and the one that watches health.
+
+    They raise ``TownsfolkError``; whatever else they raise is a bug and becomes INTERNAL.
+    """
 
     def __init__(self, activity: Activity) -> None:
         self._activity = activity
@@ -49,7 +57,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         handler = await continuation(handler_call_details)
-        if handler is None or not str(handler_call_details.method).startswith(OUR_SERVICES):
+        method = str(handler_call_details.method)
+        if handler is None or not (method == HEALTH_WATCH or method.startswith(OUR_SERVICES)):
             return handler
         behaviour = as_coroutine(behaviour_of(handler))
 

@@ -129,6 +129,7 @@ class Daemon:
             self._server = await self._make_server()
             self._address = listen(self._server, self._listen_on, self._credentials)
             await self._server.start()  # before the model is loaded: health says NOT_SERVING, calls UNAVAILABLE
+            self.on_listening()
             await self.engine.start()
             await asyncio.to_thread(self.runner.prepare)
             personas = await asyncio.to_thread(self.library.survey)
@@ -141,6 +142,17 @@ class Daemon:
             self._activity.end()
         info = self.engine.info
         log.info("serving %d personas on %s with %s (%s)", personas, self.address, info.model_name, info.device)
+
+    def on_listening(self) -> None:
+        """Clients can connect from now on; the model is still to be loaded. For subclasses."""
+
+    def hold(self) -> None:
+        """Count as in use until ``release``, as it does during a call."""
+        self._activity.begin()
+
+    def release(self) -> None:
+        """Undo one ``hold``; the idle time counts from here."""
+        self._activity.end()
 
     async def serve(self) -> None:
         """The whole life: start, serve until a signal, ``request_stop`` or idleness, drain, stop."""
