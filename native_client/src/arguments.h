@@ -19,7 +19,7 @@ namespace townsfolk {
 template <class Options>
 Options as_known(const Options* given, const char* name) {
   if (given == nullptr) throw Refused(std::string(name) + " is NULL");
-  if (given->struct_size < sizeof(std::size_t) || given->struct_size > (1u << 20)) {
+  if ((given->struct_size) < sizeof(std::size_t) || given->struct_size > (1u << 20)) {
     throw Refused(std::string(name) + "->struct_size must be sizeof(" + name + ")");
   }
   Options known{};

@@ -21,6 +21,8 @@ class Calls;
 class Completion {
  public:
   virtual void complete(bool ok) = 0;
+  // A tag must be a pointer to this very class.
+  void* tag() { return this; }
 
  protected:
   ~Completion() = default;
@@ -91,7 +93,7 @@ class UnaryCall final : public Call, public Completion {
   void start(std::unique_ptr<Reader> reader) {
     reader_ = std::move(reader);
     reader_->StartCall();
-    reader_->Finish(&response_, &status_, this);
+    reader_->Finish(&response_, &status_, tag());
   }
 
   void complete(bool) override {
@@ -119,7 +121,7 @@ class StreamCall final : public Call, public Completion {
 
   void start(std::unique_ptr<Reader> reader) {
     reader_ = std::move(reader);
-    reader_->StartCall(this);
+    reader_->StartCall(tag());
   }
 
   void complete(bool ok) override {
@@ -131,10 +133,10 @@ class StreamCall final : public Call, public Completion {
     if (ok && started_ && !muted()) on_message_(response_);
     started_ = true;
     if (ok && !muted()) {
-      reader_->Read(&response_, this);
+      reader_->Read(&response_, tag());
     } else {
       finishing_ = true;
-      reader_->Finish(&status_, this);
+      reader_->Finish(&status_, tag());
     }
   }
 
@@ -161,7 +163,7 @@ class BidiCall final : public Call {
 
   void start(std::unique_ptr<Stream> stream) {
     stream_ = std::move(stream);
-    stream_->StartCall(&in_);
+    stream_->StartCall(in_.tag());
   }
 
   void write(Request request) {
@@ -197,7 +199,7 @@ class BidiCall final : public Call {
     started_ = true;
     if (ok && !this->muted()) {
       write_next();
-      stream_->Read(&response_, &in_);
+      stream_->Read(&response_, in_.tag());
     } else {
       over_ = true;
       finish_if_idle();
@@ -218,17 +220,17 @@ class BidiCall final : public Call {
     if (!started_ || writing_ || over_) return;
     if (!outbox_.empty()) {
       writing_ = true;
-      stream_->Write(outbox_.front(), &out_);
+      stream_->Write(outbox_.front(), out_.tag());
     } else if (half_closing_ && !half_closed_) {
       writing_ = half_closed_ = true;
-      stream_->WritesDone(&out_);
+      stream_->WritesDone(out_.tag());
     }
   }
 
   void finish_if_idle() {
     if (writing_) return;
     finishing_ = true;
-    stream_->Finish(&status_, &in_);
+    stream_->Finish(&status_, in_.tag());
   }
 
   OnMessage on_message_;

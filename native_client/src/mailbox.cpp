@@ -16,7 +16,7 @@ void Mailbox::push(Post* post) {
     post->next = before;
   } while (!newest_.compare_exchange_weak(before, post, std::memory_order_acq_rel, std::memory_order_relaxed));
   // Who finds the box empty rings, and nobody rings again before it has been emptied: the alarm is never set twice.
-  if (before == nullptr) bell_.Set(&queue_, gpr_time_0(GPR_CLOCK_MONOTONIC), this);
+  if (before == nullptr) bell_.Set(&queue_, gpr_time_0(GPR_CLOCK_MONOTONIC), tag());
 }
 
 void Mailbox::complete(bool) {

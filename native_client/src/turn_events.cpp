@@ -53,7 +53,7 @@ EventPtr action(townsfolk_request request, const v1::Action& given) {
 
 EventPtr finished(townsfolk_request request, const v1::Finished& given) {
   auto event = std::make_unique<Event>(TOWNSFOLK_EVENT_FINISHED, request);
-  const bool known = given.reason() >= 0 && given.reason() <= TOWNSFOLK_FINISH_DEADLINE;
+  const bool known = v1::FinishReason_IsValid(given.reason());
   event->view.finish_reason = known ? static_cast<int32_t>(given.reason()) : TOWNSFOLK_FINISH_UNSPECIFIED;
   event->set_text(given.text());
   event->view.fallback_reason = event->keep(given.fallback_reason());
