@@ -47,10 +47,9 @@ def cpp_runner(scratch: Path) -> Runner:
     library, program = client_library(), scratch / "cpp_runner"
     compiler = _tool("c++", "g++")
     include = REPOSITORY / "native_client" / "include"
-    _build(
-        [compiler, "-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{include}", str(HERE / "cpp" / "runner.cpp")]
-        + [str(library), f"-Wl,-rpath,{library.parent}", "-o", str(program)]
-    )
+    warnings = ["-Wall", "-Wextra", "-Werror"]
+    sources = [f"-I{include}", str(HERE / "cpp" / "runner.cpp"), str(library), f"-Wl,-rpath,{library.parent}"]
+    _build([compiler, "-std=c++17", *warnings, *sources, "-o", str(program)])
     return Runner([str(program)], _environment(scratch))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from tests.conformance.client_process import Reported
@@ -58,13 +59,12 @@ def broken_promise(events: Sequence[Reported]) -> str:
     ends = [place for place, event in enumerate(events) if event.last]
     if ends != [len(events) - 1]:
         return f"{len(ends)} last events" if len(ends) != 1 else "an event after the last one"
-    named = {
-        (event.text("turn"), event.text("session"), event.text("persona")) for event in events if "turn" in event.fields
-    }
-    if len(named) > 1:
-        return f"turn, session or persona change: {sorted(named)}"
+    for key in ("turn", "session", "persona"):
+        named = {event.text(key) for event in events if "turn" in event.fields and key in event.fields}
+        if len(named) > 1:
+            return f"its {key} changes: {', '.join(sorted(named))}"
     numbers = [int(event.text("sequence")) for event in events if "sequence" in event.fields]
-    if numbers != list(range(len(numbers))):
+    if any(later != earlier + 1 for earlier, later in pairwise(numbers)):
         return f"the numbers of its events have gaps: {numbers}"
     deltas = [event.text() for event in events if event.kind == "speech_delta"]
     if not all(deltas):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -41,6 +42,7 @@ CALL_TIMEOUT_S = 10.0
 TURN_TIMEOUT_S = 120.0
 GRACE_S = 5.0  # a line past its deadline may still end with a fallback line
 RECONNECT_S = 0.05
+RETRY_S = 0.1
 
 Fields = dict[str, Value]
 
@@ -56,6 +58,7 @@ class Client:
     def __init__(self, address: str, token: str) -> None:
         metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._metadata = metadata
+        self._how = {"metadata": metadata, "wait_for_ready": True}
         options = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500)]
         self._channel = grpc.aio.insecure_channel(address, options=options)
         self._dialogue: Any = dialogue_pb2_grpc.DialogueServiceStub(self._channel)
@@ -117,7 +120,7 @@ class Client:
 
     async def _scene_open(self, label: str, fields: Fields) -> None:
         scene = self._scenes[label] = Scene()
-        async for response in self._stream(self._dialogue.Converse, scene.requests(), TURN_TIMEOUT_S):
+        async for response in self._stream(self._dialogue.Converse, scene.requests(), TURN_TIMEOUT_S, repeatable=False):
             for event in response.events:
                 report_event(scene.label_of(event), event)
         report("scene_closed", label, last=True)
@@ -143,7 +146,7 @@ class Client:
     async def _cancel_turn(self, label: str) -> None:
         request = dialogue_pb2.CancelTurnRequest(turn_id=self._turns[label].id)
         try:
-            await self._ask(self._dialogue.CancelTurn, request)
+            await self._dialogue.CancelTurn(request, timeout=CALL_TIMEOUT_S, metadata=self._metadata)
         except grpc.RpcError:  # the daemon has not heard of it yet, or is gone
             self._requests[label].cancel()
 
@@ -224,15 +227,38 @@ class Client:
     # ── calls ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _ask(self, method: Any, request: Any) -> Any:
-        await self._reading.wait()
-        return await method(request, timeout=CALL_TIMEOUT_S, metadata=self._metadata, wait_for_ready=True)
-
-    async def _stream(self, method: Any, request: Any, seconds: float) -> AsyncIterator[Any]:
-        call = method(request, timeout=seconds + GRACE_S, metadata=self._metadata, wait_for_ready=True)
-        await self._reading.wait()
-        async for response in call:
-            yield response
+        until = time.monotonic() + CALL_TIMEOUT_S
+        while True:
             await self._reading.wait()
+            try:
+                return await method(request, timeout=until - time.monotonic(), **self._how)
+            except grpc.RpcError as error:
+                await self._wait_to_try_again(error, until)
+
+    async def _stream(
+        self, method: Any, request: Any, seconds: float, *, repeatable: bool = True
+    ) -> AsyncIterator[Any]:
+        """The responses. Until the first one has come it may be asked again: turns have ids, and none is run twice."""
+        until = time.monotonic() + seconds + GRACE_S
+        while True:
+            call = method(request, timeout=until - time.monotonic(), **self._how)
+            await self._reading.wait()
+            try:
+                async for response in call:
+                    repeatable = False
+                    yield response
+                    await self._reading.wait()
+                return
+            except grpc.RpcError as error:
+                if not repeatable:
+                    raise
+                await self._wait_to_try_again(error, until)
+
+    async def _wait_to_try_again(self, error: Any, until: float) -> None:
+        """Raise the error, unless it says that nobody was there and there is time to look again."""
+        if error.code() != grpc.StatusCode.UNAVAILABLE or time.monotonic() + RETRY_S > until:
+            raise error
+        await asyncio.sleep(RETRY_S)
 
     async def _guarded(self, label: str, work: Awaitable[None]) -> None:
         try:
