@@ -35,19 +35,18 @@ def difference(expected: Sequence[Mapping[str, Any]], events: Sequence[Reported]
 
 
 def joined(events: Sequence[Reported]) -> list[Reported]:
-    """The events with pieces in a row put together."""
+    """The events with pieces in a row put together, and all that was told of tokens as one event at the end."""
     result: list[Reported] = []
+    tokens: list[str] = []
     for event in events:
-        kind = PIECES.get(event.kind)
-        if kind is None:
-            result.append(event)
-        elif result and result[-1].kind == kind:
-            text = result[-1].text() + event.text()
-            tokens = [*texts_of(result[-1].fields.get("token")), *texts_of(event.fields.get("token"))]
-            result[-1] = Reported(kind, {**result[-1].fields, "text": text, "token": tokens})
+        kind = PIECES.get(event.kind, event.kind)
+        if kind == "tokens":
+            tokens += texts_of(event.fields["token"])
+        elif kind != event.kind and result and result[-1].kind == kind:
+            result[-1] = Reported(kind, {**event.fields, "text": result[-1].text() + event.text()})
         else:
-            result.append(Reported(kind, {**event.fields}))
-    return result
+            result.append(Reported(kind, event.fields))
+    return [*result, Reported("tokens", {"token": tokens})] if tokens else result
 
 
 def broken_promise(events: Sequence[Reported]) -> str:

@@ -205,8 +205,10 @@ class Client:
             top_tokens=int(str(fields.get("top_tokens", 0))),
         )
         async for response in self._stream(self._preview.Compare, request, TURN_TIMEOUT_S):
-            tokens = [token.sampled.piece.hex() for token in response.tokens]
-            report_event(f"{label}/{response.variant_index}", response.event, token=tokens)
+            variant_label = f"{label}/{response.variant_index}"
+            if response.tokens:
+                report("tokens", variant_label, token=[token.sampled.piece.hex() for token in response.tokens])
+            report_event(variant_label, response.event)
         report("compared", label, last=True)
 
     async def _execute(self, label: str, fields: Fields) -> None:
@@ -355,7 +357,7 @@ def variant(text: str) -> preview_pb2.Variant:
     )
 
 
-def report_event(label: str, event: common_pb2.TurnEvent, token: list[str] | None = None) -> None:
+def report_event(label: str, event: common_pb2.TurnEvent) -> None:
     who = {"turn": event.turn_id, "session": event.session_id, "persona": event.persona_id, "sequence": event.sequence}
     kind = event.WhichOneof("event")
     what = getattr(event, kind)
@@ -363,7 +365,7 @@ def report_event(label: str, event: common_pb2.TurnEvent, token: list[str] | Non
         case "started":
             report(kind, label, adapter_applied=what.adapter_applied, **who)
         case "speech_delta":
-            report(kind, label, text=what.text, token=token, **who)
+            report(kind, label, text=what.text, **who)
         case "emotion":
             report(kind, label, text=what.name, **who)
         case "action":

@@ -355,6 +355,7 @@ class Runner {
   void tell(const townsfolk_event& event) const {
     const std::string label = label_of(event);
     const std::string text(event.text, event.text_bytes);
+    tell_tokens(label, event);
     switch (event.kind) {
       case TOWNSFOLK_EVENT_CONNECTION:
         Report("connection", "").with("state", connection_name(event.connection)).with("text", text).send();
@@ -370,7 +371,7 @@ class Runner {
         turn(Report("started", label).with("adapter_applied", event.adapter_applied ? "1" : "0"), event);
         break;
       case TOWNSFOLK_EVENT_SPEECH_DELTA:
-        turn(tokens(Report("speech_delta", label).with("text", text), event), event);
+        turn(Report("speech_delta", label).with("text", text), event);
         break;
       case TOWNSFOLK_EVENT_EMOTION:
         turn(Report("emotion", label).with("text", text), event);
@@ -431,11 +432,13 @@ class Runner {
     }
   }
 
-  static Report tokens(Report report, const townsfolk_event& event) {
+  static void tell_tokens(const std::string& label, const townsfolk_event& event) {
+    if (event.token_probability_count == 0) return;
+    Report report("tokens", label);
     for (size_t i = 0; i < event.token_probability_count; ++i) {
       report.with("token", hex(event.tokens[i].sampled.bytes, event.tokens[i].sampled.byte_count));
     }
-    return report;
+    report.send();
   }
 
   static void turn(Report report, const townsfolk_event& event) {
