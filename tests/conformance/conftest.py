@@ -57,7 +57,7 @@ def start_town(town_folder: Path) -> Iterator[StartTown]:
     towns: list[ScriptedTown] = []
 
     def start(conversation: Conversation) -> ScriptedTown:
-        town = ScriptedTown(town_folder, conversation.replies, conversation.daemon)
+        town = ScriptedTown(town_folder, conversation.replies, conversation.daemon, relay=conversation.relay)
         towns.append(town)
         town.start()
         return town

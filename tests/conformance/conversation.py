@@ -16,7 +16,7 @@ FOLDER = Path(__file__).with_name("conversations")
 LINE = {"persona", "text", "situation", "session", "turn", "deadline_s", "priority", "seed", "max_tokens"}
 COMMANDS: dict[str, set[str]] = {
     "connect": {"address", "token"},
-    "close": set(),
+    "close": {"running"},
     "list_personas": set(),
     "get_stats": set(),
     "open_session": {"session", "persona", "player"},
@@ -54,12 +54,13 @@ class Conversation:
     steps: list[dict[str, Any]]
     replies: list[ScriptedReply]
     daemon: dict[str, Any]
+    relay: bool
 
 
 def read_conversation(path: Path) -> Conversation:
     """A conversation file. Raises ``ValueError`` that says what is wrong with it."""
     document = _long(tomllib.loads(path.read_text("utf-8")))
-    if unknown := set(document) - {"promise", "daemon", "replies", "steps"}:
+    if unknown := set(document) - {"promise", "daemon", "relay", "replies", "steps"}:
         raise ValueError(f"{path.name}: unknown keys {unknown}")
     steps = [expanded for step in document["steps"] for expanded in _repeated(step)]
     for number, step in enumerate(steps, 1):
@@ -71,6 +72,7 @@ def read_conversation(path: Path) -> Conversation:
         steps=steps,
         replies=[_reply(reply, path) for entry in document.get("replies", []) for reply in _repeated(entry)],
         daemon=document.get("daemon", {}),
+        relay=document.get("relay", False),
     )
 
 

@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import random
 import socket
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from tests.conformance.relay import Relay
 from tests.fakes import Reply, ScriptedEngine, read_prompt, write_adapter, write_persona
 from townsfolk.config import Settings
 from townsfolk.daemon.server import Daemon
@@ -110,19 +112,27 @@ class ScriptedTown:
     Args:
         personas: folder from ``write_town``.
         replies: what its engine says.
-        settings: of its ``[daemon]`` section.
+        settings: of its ``[daemon]`` section; ``address`` is ``port`` (the default) or ``unix``.
+        relay: whether clients reach it over a wire that can be cut.
     """
 
-    def __init__(self, personas: Path, replies: Sequence[ScriptedReply], settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, personas: Path, replies: Sequence[ScriptedReply], settings: Mapping[str, Any], *, relay: bool = False
+    ) -> None:
         self._personas = personas
         self._replies = replies
-        self._settings = {"address": f"127.0.0.1:{free_port()}", "drain_grace_s": 0, **settings}
+        self._scratch = tempfile.TemporaryDirectory()  # shorter than pytest's own, as sockets need
+        addresses = {"port": f"127.0.0.1:{free_port()}", "unix": f"unix:{self._scratch.name}/socket"}
+        address = addresses[settings.get("address", "port")]
+        self._settings = {**settings, "address": address, "drain_grace_s": 0}
+        self._relay = Relay(address) if relay else None
         self._process: Any = None
         self._control: Connection | None = None
 
     @property
     def address(self) -> str:
-        return str(self._settings["address"])
+        """Where clients connect."""
+        return self._relay.address if self._relay else str(self._settings["address"])
 
     def start(self) -> None:
         """Start it, and return once it serves."""
@@ -146,6 +156,14 @@ class ScriptedTown:
             self.kill()
         if self._control is not None:
             self._control.close()
+        if self._relay is not None:
+            self._relay.stop()
+        self._scratch.cleanup()
+
+    def cut(self) -> None:
+        """Cut the wire. It mends at once: clients may connect again."""
+        assert self._relay is not None, "a conversation with a cut needs a relay"
+        self._relay.cut()
 
     def ask(self, *words: str) -> None:
         """Have the engine do something: ``open GATE``, ``die``, ``come_back`` or ``rest`` (wait for all its lines)."""
