@@ -113,3 +113,9 @@ def test_every_conversation_makes_a_promise() -> None:
     paths = all_conversations()
     assert paths
     assert all(read_conversation(path).promise.endswith(".") for path in paths), FOLDER
+
+
+def test_page_tells_every_promise() -> None:
+    page = (FOLDER.parents[2] / "docs" / "conformance.md").read_text("utf-8")
+    for path in all_conversations():
+        assert f"| `{path.stem}` | {read_conversation(path).promise} |\n" in page
