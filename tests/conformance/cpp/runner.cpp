@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -245,6 +246,7 @@ class Runner {
     townsfolk_close(client_);
     client_ = nullptr;
     labels_.clear();
+    comparisons_.clear();
     Report("closed", fields.text("as")).with("last", "1").send();
   }
 
@@ -331,8 +333,9 @@ class Runner {
     options.variant_count = pointers.size();
     options.top_tokens = static_cast<uint32_t>(fields.number("top_tokens"));
     options.sampling = sampling_of(fields);
-    compared_.push_back(fields.text("as"));
-    return townsfolk_compare(client_, &options);
+    const townsfolk_request number = townsfolk_compare(client_, &options);
+    comparisons_.insert(number);
+    return number;
   }
 
   townsfolk_request number_of(const std::string& label) const {
@@ -345,11 +348,12 @@ class Runner {
   std::string label_of(const townsfolk_event& event) const {
     const auto found = labels_.find(event.request);
     if (found == labels_.end()) return "";
-    bool variant = false;
-    for (const std::string& label : compared_) variant = variant || label == found->second;
-    const bool whole = event.kind == TOWNSFOLK_EVENT_COMPARED ||
-                       (event.kind == TOWNSFOLK_EVENT_ERROR && *event.turn_id == '\0' && event.last != 0);
-    return variant && !whole ? found->second + "/" + std::to_string(event.variant) : found->second;
+    return of_variant(event) ? found->second + "/" + std::to_string(event.variant) : found->second;
+  }
+
+  // Whether an event belongs to one variant of a comparison, and not to the whole.
+  bool of_variant(const townsfolk_event& event) const {
+    return event.last == 0 && comparisons_.count(event.request) != 0;
   }
 
   void tell(const townsfolk_event& event) const {
@@ -441,20 +445,21 @@ class Runner {
     report.send();
   }
 
-  static void turn(Report report, const townsfolk_event& event) {
+  void turn(Report report, const townsfolk_event& event) const {
     report.with("turn", event.turn_id).with("session", event.session_id).with("persona", event.persona_id);
     finish(report.with("sequence", std::to_string(event.sequence)), event);
   }
 
-  static void finish(Report report, const townsfolk_event& event) {
-    if (event.last != 0) report.with("last", "1");
+  void finish(Report report, const townsfolk_event& event) const {
+    const bool ended = event.kind == TOWNSFOLK_EVENT_FINISHED || event.kind == TOWNSFOLK_EVENT_ERROR;
+    if (event.last != 0 || (ended && of_variant(event))) report.with("last", "1");
     report.send();
   }
 
   townsfolk_client* client_ = nullptr;
   bool paused_ = false;
   std::map<townsfolk_request, std::string> labels_;
-  std::vector<std::string> compared_;
+  std::set<townsfolk_request> comparisons_;
 };
 
 // Lines of stdin as they come, without waiting for them.
