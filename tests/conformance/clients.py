@@ -40,7 +40,7 @@ def client_library() -> Path:
 
 
 def python_runner(scratch: Path) -> Runner:
-    return Runner([sys.executable, str(HERE / "python_runner.py")], _environment(scratch))
+    return Runner([sys.executable, "-m", "tests.conformance.python_client"], _environment(scratch))
 
 
 def cpp_runner(scratch: Path) -> Runner:
