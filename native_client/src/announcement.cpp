@@ -1,0 +1,7 @@
+#include "announcement.h"
+
+namespace townsfolk {
+
+std::optional<Announcement> read_announcement() { return std::nullopt; }
+
+}  // namespace townsfolk

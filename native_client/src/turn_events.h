@@ -1,0 +1,12 @@
+// A turn's events as the daemon sends them, made into events of the interface.
+#pragma once
+
+#include "event.h"
+#include "townsfolk/v1/common.pb.h"
+
+namespace townsfolk {
+
+// Null for a kind that this library does not know.
+EventPtr turn_event(townsfolk_request request, const v1::TurnEvent& event);
+
+}  // namespace townsfolk
