@@ -62,6 +62,12 @@ class DaemonSettings(_Settings):
     max_text_bytes: int = Field(16_384, ge=64, le=MEBIBYTE, description="one player's line, UTF-8")
     max_stream_turns: int = Field(64, ge=1, le=10_000, description="turns at once in one Converse stream")
     default_deadline_s: float = Field(120.0, gt=0, le=3600, description="for callers that set none")
+    resume_grace_s: float = Field(
+        5.0,
+        ge=0,
+        le=120,
+        description="how long a line whose stream broke runs on for Resume; 0: not at all",
+    )
     drain_grace_s: float = Field(10.0, ge=0, le=600, description="how long lines in flight may finish at shutdown")
     exit_when_idle_s: float = Field(0.0, ge=0, description="stop after so long without a call; 0: never")
 

@@ -3,6 +3,7 @@
     TownsfolkError
     ├── InvalidArgument       INVALID_ARGUMENT      bad persona, adapter, pack, card, save or argument
     ├── NotFound              NOT_FOUND             unknown persona, session or turn
+    ├── AlreadyExists         ALREADY_EXISTS        a session of that id is open
     ├── FailedPrecondition    FAILED_PRECONDITION   adapter made for another base model
     ├── ResourceExhausted     RESOURCE_EXHAUSTED    queue full, slow reader, over budget
     ├── DeadlineExceeded      DEADLINE_EXCEEDED     the caller's deadline passed
@@ -44,6 +45,10 @@ class NotFound(TownsfolkError):
     status = "NOT_FOUND"
 
 
+class AlreadyExists(TownsfolkError):
+    status = "ALREADY_EXISTS"
+
+
 class FailedPrecondition(TownsfolkError):
     status = "FAILED_PRECONDITION"
 
@@ -81,6 +86,7 @@ BY_STATUS: dict[str, type[TownsfolkError]] = {
     for error in (
         InvalidArgument,
         NotFound,
+        AlreadyExists,
         FailedPrecondition,
         ResourceExhausted,
         DeadlineExceeded,

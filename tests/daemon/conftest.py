@@ -65,13 +65,13 @@ def persona_folder(tmp_path: Path) -> Path:
 
 @pytest_asyncio.fixture
 async def start_town(persona_folder: Path) -> AsyncGenerator[StartTown, None]:
-    """Starts daemons; keyword arguments are ``[daemon]`` settings."""
+    """Starts daemons; keyword arguments are ``[daemon]`` settings. Lines whose stream broke are cancelled at once."""
     towns: list[Town] = []
 
     async def start(engine: ScriptedEngine | None = None, *, metadata: Any = (), **own: Any) -> Town:
         settings = Settings.model_validate(
             {
-                "daemon": {"address": "127.0.0.1:0", "drain_grace_s": 0, **own},
+                "daemon": {"address": "127.0.0.1:0", "drain_grace_s": 0, "resume_grace_s": 0, **own},
                 "personas": {"folders": [persona_folder]},
             }
         )

@@ -212,8 +212,8 @@ async def test_a_turn_id_cannot_be_used_twice(town: Town) -> None:
 
 
 @pytest.mark.parametrize("how", ["request", "call"])
-async def test_a_passed_deadline_ends_the_line(town: Town, how: str) -> None:
-    town.engine.script.append(Reply("Aye.", hold=asyncio.Event(), hold_after=2))
+async def test_a_deadline_passed_before_the_first_word_ends_the_line(town: Town, how: str) -> None:
+    town.engine.script.append(Reply("Aye.", hold=asyncio.Event()))
     request = SayRequest(persona_id="smith", text="Hi.", deadline_s=0.05 if how == "request" else 0)
     call = town.dialogue.Say(request, timeout=0.05 if how == "call" else None)
     with pytest.raises(grpc.aio.AioRpcError) as raised:
@@ -222,6 +222,17 @@ async def test_a_passed_deadline_ends_the_line(town: Town, how: str) -> None:
     line = await town.engine.line(0)
     await soon(line.ended.wait())
     assert line.cancelled
+
+
+async def test_a_deadline_passed_in_mid_line_cuts_it(town: Town) -> None:
+    session = await town.open("smith")
+    town.engine.script.append(Reply("Aye, never.", hold=asyncio.Event(), hold_after=4))
+    events = await town.say(session_id=session, deadline_s=0.2)
+    assert spoken(events) == events[-1].finished.text == "Aye,"
+    assert events[-1].finished.reason == common_pb2.FINISH_REASON_DEADLINE
+    assert (await town.engine.line(0)).cancelled
+    (past,) = town.daemon.sessions.get(session).history
+    assert (past.exchange.reply, past.complete) == ("Aye,", False)
 
 
 async def drained(call: Any) -> None:

@@ -7,10 +7,10 @@ import asyncio
 import grpc
 import pytest
 
-from tests.daemon.conftest import StartTown, Town, soon, spoken
+from tests.daemon.conftest import StartTown, Town, soon
 from tests.fakes import Reply, write_persona
 from townsfolk.v1.dialogue_pb2 import CancelTurnRequest
-from townsfolk.v1.session_pb2 import CloseRequest, OpenRequest, SaveRequest
+from townsfolk.v1.session_pb2 import CloseRequest, OpenRequest
 
 
 async def test_the_history_reaches_the_next_prompt(town: Town) -> None:
@@ -151,13 +151,4 @@ async def test_a_session_id_that_is_open_is_refused(town: Town) -> None:
     await town.open("smith", session_id="mine")
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await town.sessions.Open(OpenRequest(session_id="mine", persona_ids=["smith"]))
-    assert raised.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-
-
-async def test_what_is_not_served_yet_says_so(town: Town) -> None:
-    session = await town.open("smith")
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await town.sessions.Save(SaveRequest(session_id=session))
-    assert raised.value.code() == grpc.StatusCode.UNIMPLEMENTED
-    assert raised.value.details()
-    assert spoken(await town.say(session_id=session)) == "Aye."
+    assert raised.value.code() == grpc.StatusCode.ALREADY_EXISTS

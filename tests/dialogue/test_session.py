@@ -6,7 +6,7 @@ import pytest
 
 from townsfolk.dialogue.prompt import Exchange
 from townsfolk.dialogue.session import PastTurn, SessionStore
-from townsfolk.errors import InvalidArgument, NotFound, ResourceExhausted
+from townsfolk.errors import AlreadyExists, InvalidArgument, NotFound, ResourceExhausted
 
 
 def past(number: int, persona_id: str = "smith") -> PastTurn:
@@ -65,7 +65,6 @@ def test_a_full_store_refuses_and_takes_again_after_a_close() -> None:
 @pytest.mark.parametrize(
     ("field", "arguments"),
     [
-        ("session_id", {"persona_ids": ["smith"], "session_id": "taken"}),
         ("session_id", {"persona_ids": ["smith"], "session_id": "no spaces"}),
         ("session_id", {"persona_ids": ["smith"], "session_id": "x" * 129}),
         ("session_id", {"persona_ids": ["smith"], "session_id": "line\n"}),
@@ -80,11 +79,44 @@ def test_a_full_store_refuses_and_takes_again_after_a_close() -> None:
 )
 def test_bad_sessions_are_refused_with_the_field(field: str, arguments: dict[str, object]) -> None:
     store = SessionStore(4, 8)
-    store.open(["smith"], session_id="taken")
     with pytest.raises(InvalidArgument) as raised:
         store.open(**arguments)  # type: ignore[arg-type]
     assert raised.value.field == field
+    assert len(store) == 0
+
+
+def test_an_id_that_is_open_is_taken() -> None:
+    store = SessionStore(4, 8)
+    store.open(["smith"], session_id="taken")
+    with pytest.raises(AlreadyExists) as raised:
+        store.open(["smith"], session_id="taken")
+    assert raised.value.field == "session_id"
     assert len(store) == 1
+
+
+def test_what_was_not_heard_is_in_no_prompt_and_may_come_back() -> None:
+    session = SessionStore(4, 8).open(["smith"])
+    session.remember(past(1))
+    session.remember(past(2))
+    assert session.revise(past(1).as_heard(0))
+    assert [e.player for e in session.exchanges_of("smith")] == ["question 2"]
+    assert session.revise(past(1).as_heard(7))
+    assert [e.reply for e in session.exchanges_of("smith")] == ["answer", "answer 2"]  # in its old place
+    assert not session.revise(past(3))
+
+
+def test_a_turn_whose_id_was_used_before_is_revised_itself() -> None:
+    session = SessionStore(4, 8).open(["smith"])
+    session.remember(past(1))
+    session.remember(past(1))
+    session.revise(past(1).as_heard(3))
+    assert [e.reply for e in session.exchanges_of("smith")] == ["answer 1", "ans"]
+
+
+def test_of_a_longer_history_the_newest_part_is_taken() -> None:
+    history = [past(number) for number in range(9)]
+    assert [p.turn_id for p in SessionStore(4, 2).open(["smith"], history=history).history] == ["t7", "t8"]
+    assert SessionStore(4, 0).open(["smith"], history=history).history == []
 
 
 def test_the_only_persona_speaks_unless_another_is_named() -> None:

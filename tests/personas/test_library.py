@@ -255,6 +255,13 @@ def test_all_bad_keys_and_the_adapter_are_told_at_once(folder: Path) -> None:
     assert any("LOHA" in p for p in problems)
 
 
+def test_a_single_fallback_line_is_a_warning(folder: Path) -> None:
+    with (folder / "smith" / "persona.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[[fallback]]\nline = "Wait."\nwhen = "busy"\n\n[[fallback]]\nline = "Wait."\nwhen = "error"\n')
+    (problem,) = validate_persona(folder / "smith", MODEL_NAME)
+    assert problem.startswith("warning: persona.toml: fallback: ")
+
+
 def test_a_long_system_prompt_and_a_missing_adapter_are_warnings(folder: Path) -> None:
     write_persona(folder, "elf", system="x" * 5000)
     write_adapter(folder / "elf", "other-model")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import write_persona
+from townsfolk.dialogue.events import FallbackReason
 from townsfolk.errors import InvalidArgument
 from townsfolk.personas.schema import MAX_PERSONA_BYTES, read_persona
 
@@ -23,6 +24,14 @@ def test_a_minimal_persona_gets_the_documented_defaults(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", sorted(SHIPPED.glob("*/persona.toml")), ids=lambda p: p.parent.name)
 def test_every_shipped_persona_is_valid(folder: Path) -> None:
     assert read_persona(folder.parent).id == folder.parent.name
+
+
+@pytest.mark.parametrize("folder", sorted(SHIPPED.glob("*/persona.toml")), ids=lambda p: p.parent.name)
+def test_every_shipped_persona_has_three_fallback_lines_for_each_reason(folder: Path) -> None:
+    fallback = read_persona(folder.parent).fallback
+    for reason in FallbackReason:
+        assert len([line for line in fallback if line.when == reason]) >= 3
+    assert len({line.line for line in fallback}) == len(fallback)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,8 @@ class _Ear:
             case "speech_delta":
                 self.delays_s.append((time.time_ns() - event.speech_delta.sampled_unix_ns) / 1e9)
             case "finished":
+                if event.finished.fallback:
+                    raise Unavailable(f"a line could not be spoken in time ({event.finished.fallback_reason})")
                 self.tokens += event.finished.stats.completion_tokens
                 return True
             case "error":

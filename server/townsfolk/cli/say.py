@@ -128,6 +128,8 @@ async def speak(
 
 
 def _take(event: TurnEvent, spoken: Spoken, asides: list[str]) -> None:
+    from townsfolk.v1.common_pb2 import FINISH_REASON_DEADLINE
+
     match event.WhichOneof("event"):
         case "speech_delta":
             spoken.text += event.speech_delta.text
@@ -137,6 +139,8 @@ def _take(event: TurnEvent, spoken: Spoken, asides: list[str]) -> None:
             asides.append(f"→ {action_in_words(event.action)}")
         case "finished":
             spoken.stats = event.finished.stats
+            if event.finished.reason == FINISH_REASON_DEADLINE and not event.finished.fallback:
+                asides.append("(cut short: its time was up)")
             if event.finished.fallback:
                 asides.append(f"(the persona's own fallback line: {event.finished.fallback_reason})")
 

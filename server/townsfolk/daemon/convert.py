@@ -32,6 +32,7 @@ REASONS = {
     FinishReason.STOP: common_pb2.FINISH_REASON_STOP,
     FinishReason.LENGTH: common_pb2.FINISH_REASON_LENGTH,
     FinishReason.CANCELLED: common_pb2.FINISH_REASON_CANCELLED,
+    FinishReason.DEADLINE: common_pb2.FINISH_REASON_DEADLINE,
 }
 OPTIONAL_SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "max_tokens", "seed")
 
@@ -76,8 +77,14 @@ def fill_event(message: common_pb2.TurnEvent, event: TurnEvent) -> None:
                 cached_prompt_tokens=cached_tokens,
             )
             message.started.CopyFrom(started)
-        case TurnFinished(reason, text, stats):
-            finished = common_pb2.Finished(reason=REASONS[reason], text=text, stats=stats_message(stats))
+        case TurnFinished(reason, text, stats, fallback):
+            finished = common_pb2.Finished(
+                reason=REASONS[reason],
+                text=text,
+                stats=stats_message(stats),
+                fallback=fallback is not None,
+                fallback_reason=fallback or "",
+            )
             message.finished.CopyFrom(finished)
         case TurnFailed(error):
             message.error.CopyFrom(error_message(error))

@@ -1,11 +1,11 @@
-"""``DialogueService``: one line on one stream (Say), a whole scene on one stream (Converse)."""
+"""``DialogueService``: one line on one stream (Say), a whole scene on one stream (Converse), either taken up again."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 import grpc
@@ -14,11 +14,13 @@ from townsfolk.daemon.admission import Admission
 from townsfolk.daemon.convert import fill_event, turn_request
 from townsfolk.daemon.errors_to_status import as_townsfolk_error
 from townsfolk.dialogue.events import TurnEvent, TurnFailed
+from townsfolk.dialogue.heard import report_heard
 from townsfolk.dialogue.outbox import MAX_WAITING_EVENTS, Outbox
+from townsfolk.dialogue.resume import resumed_events
 from townsfolk.dialogue.running_turn import Turn
 from townsfolk.dialogue.session import ID_PATTERN
 from townsfolk.dialogue.turn import TurnRunner
-from townsfolk.errors import InvalidArgument, NotFound, ResourceExhausted, TownsfolkError, Unimplemented
+from townsfolk.errors import InvalidArgument, NotFound, ResourceExhausted, TownsfolkError
 from townsfolk.v1.dialogue_pb2 import (
     CancelTurnRequest,
     CancelTurnResponse,
@@ -27,6 +29,7 @@ from townsfolk.v1.dialogue_pb2 import (
     ReportHeardRequest,
     ReportHeardResponse,
     ResumeRequest,
+    ResumeResponse,
     SayRequest,
     SayResponse,
 )
@@ -43,6 +46,7 @@ class DialogueService(DialogueServiceServicer):
         admission: bounds them.
         max_stream_turns: turns at once in one Converse stream.
         max_waiting_events: events that may wait for a slow reader on one stream.
+        resume_grace_s: how long turns whose stream broke run on, for ``Resume`` to take them up.
     """
 
     def __init__(
@@ -51,11 +55,13 @@ class DialogueService(DialogueServiceServicer):
         admission: Admission,
         max_stream_turns: int,
         max_waiting_events: int = MAX_WAITING_EVENTS,
+        resume_grace_s: float = 0.0,
     ) -> None:
         self.runner = runner
         self._admission = admission
         self.max_stream_turns = max_stream_turns
         self._max_waiting_events = max_waiting_events
+        self.resume_grace_s = resume_grace_s
         self._scenes: set[Outbox] = set()
 
     async def Say(self, request: SayRequest, context: Context) -> None:
@@ -73,7 +79,7 @@ class DialogueService(DialogueServiceServicer):
                     if event.last:
                         return
         finally:
-            turn.cancel()  # does nothing to a turn that has ended; else the client is gone
+            turn.leave(self.resume_grace_s)  # does nothing to a turn that has ended; else the client is gone
 
     async def Converse(self, request_iterator: AsyncIterator[ConverseRequest], context: Context) -> None:
         """See the API."""
@@ -89,12 +95,28 @@ class DialogueService(DialogueServiceServicer):
         return CancelTurnResponse(cancelled=self.runner.registry.cancel(request.turn_id))
 
     async def ReportHeard(self, request: ReportHeardRequest, context: Context) -> ReportHeardResponse:
-        """Not served yet."""
-        raise Unimplemented("ReportHeard is not part of this version; cancel the turn instead")
+        """See the API."""
+        heard: int | str
+        match request.WhichOneof("heard"):
+            case "heard_characters":
+                heard = request.heard_characters
+            case "heard_text":
+                heard = request.heard_text
+            case _:
+                raise InvalidArgument("say how much was heard: heard_characters or heard_text", field="heard")
+        kept = await report_heard(self.runner.registry, self.runner.sessions, request.turn_id, heard)
+        return ReportHeardResponse(kept_text=kept)
 
     async def Resume(self, request: ResumeRequest, context: Context) -> None:
-        """Not served yet."""
-        raise Unimplemented("Resume is not part of this version; ask for the line again")
+        """See the API."""
+        events = resumed_events(
+            self.runner.registry, self.runner.sessions, request.turn_id, request.from_sequence, self.resume_grace_s
+        )
+        async with aclosing(events):
+            async for event in events:
+                response = ResumeResponse()
+                fill_event(response.event, event)
+                await context.write(response)
 
     def end_scenes(self, error: TownsfolkError) -> None:
         """End every Converse stream, after the events that still wait in it."""
@@ -105,7 +127,11 @@ class DialogueService(DialogueServiceServicer):
         """Admit a turn and start it. Raises what keeps it from starting."""
         try:
             request = turn_request(say)
-            ticket = self._admission.admit(request.priority)
+            try:
+                ticket = self._admission.admit(request.priority)
+            except ResourceExhausted as refusal:
+                self.runner.registry.cancel_abandoned()
+                return self.runner.start(request, outbox, refusal=refusal)
             try:
                 return self.runner.start(request, outbox, call_deadline_s=call_deadline_s, on_end=ticket.release)
             except BaseException:
@@ -146,7 +172,7 @@ class _Scene:
         finally:
             reader.cancel()
             for turn in list(self._turns.values()):
-                turn.cancel()
+                turn.leave(self._service.resume_grace_s)
 
     async def _read_commands(self) -> None:
         try:

@@ -94,7 +94,9 @@ class Daemon:
             default_deadline_s=own.default_deadline_s,
         )
         self._admission = Admission(own.max_queued_turns)
-        self._dialogue = DialogueService(self.runner, self._admission, own.max_stream_turns)
+        self._dialogue = DialogueService(
+            self.runner, self._admission, own.max_stream_turns, resume_grace_s=own.resume_grace_s
+        )
         self._personas = PersonaService(self.library, engine)
         self._activity = Activity()
         self._health = Health(SERVICES)
@@ -154,6 +156,7 @@ class Daemon:
         log.info("draining: %d lines in flight", len(self.runner.registry.running))
         await self._health.leave()
         self._admission.close(Unavailable("the daemon is shutting down and takes no new lines"))
+        self.runner.registry.cancel_abandoned()
         await self.runner.registry.wait_idle(self.settings.daemon.drain_grace_s)
         await self.runner.registry.cancel_all()
         self._dialogue.end_scenes(Unavailable("the daemon has shut down"))
@@ -180,6 +183,7 @@ class Daemon:
         exit_after_s = self.settings.daemon.exit_when_idle_s
         while True:
             await self._health.set(serving=self.engine.ready)
+            self.runner.registry.forget_old()
             if exit_after_s and self._activity.idle_s >= exit_after_s:
                 log.info("nobody called for %g s: stopping", exit_after_s)
                 self._stopping.set()

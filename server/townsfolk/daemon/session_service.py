@@ -1,14 +1,16 @@
-"""``SessionService``: opens and closes conversations."""
+"""``SessionService``: opens, closes, saves, restores and copies conversations."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
 
+from townsfolk.dialogue import saves
 from townsfolk.dialogue.turn import TurnRunner
-from townsfolk.errors import Unimplemented
+from townsfolk.errors import NotFound
 from townsfolk.personas.library import PersonaLibrary
 from townsfolk.v1.session_pb2 import (
     CloseRequest,
@@ -28,7 +30,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class SessionService(SessionServiceServicer):
-    """Opens and closes conversations; keeping them is not served yet."""
+    """Conversations from their beginning to their end, and beyond it in a game's save file."""
 
     def __init__(self, runner: TurnRunner, library: PersonaLibrary) -> None:
         self._runner = runner
@@ -55,13 +57,50 @@ class SessionService(SessionServiceServicer):
         return CloseResponse(cancelled_turns=self._runner.registry.cancel_session(session.id))
 
     async def Save(self, request: SaveRequest, context: Context) -> SaveResponse:
-        """Not served yet."""
-        raise Unimplemented("Save is not part of this version; sessions live as long as the daemon")
+        """See the API."""
+        saved = saves.saved(self._runner.sessions.get(request.session_id))
+        state, turns = await asyncio.to_thread(saves.encode, saved)
+        return SaveResponse(state=state, format_version=saves.FORMAT_VERSION, turns=turns)
 
     async def Restore(self, request: RestoreRequest, context: Context) -> RestoreResponse:
-        """Not served yet."""
-        raise Unimplemented("Restore is not part of this version; open a new session")
+        """See the API."""
+        saved = await asyncio.to_thread(saves.decode, request.state)
+        missing = await asyncio.to_thread(self._missing, saved.persona_ids)
+        session = self._runner.sessions.open(
+            saved.persona_ids,
+            session_id=request.session_id or saved.session_id,
+            player_name=saved.player_name,
+            metadata=saved.metadata,
+            history=saved.turns,
+            last_fallback=saved.last_fallback,
+            unchecked=True,
+        )
+        return RestoreResponse(session_id=session.id, missing_persona_ids=missing)
 
     async def Fork(self, request: ForkRequest, context: Context) -> ForkResponse:
-        """Not served yet."""
-        raise Unimplemented("Fork is not part of this version; open a new session")
+        """See the API."""
+        sessions = self._runner.sessions
+        source = sessions.get(request.session_id)
+        turns = source.heard_turns()
+        if request.HasField("keep_turns"):
+            turns = turns[: request.keep_turns]
+        copy = sessions.open(
+            source.persona_ids,
+            session_id=request.new_session_id,
+            player_name=source.player_name,
+            metadata=source.metadata,
+            history=turns,
+            last_fallback=source.last_fallback,
+            unchecked=source.unchecked,
+        )
+        return ForkResponse(session_id=copy.id)
+
+    def _missing(self, persona_ids: Sequence[str]) -> list[str]:
+        """Those that the library does not have; a broken one tells its reason when it is to speak."""
+        missing = []
+        for persona_id in persona_ids:
+            try:
+                self._library.folder_of(persona_id)
+            except NotFound:
+                missing.append(persona_id)
+        return missing

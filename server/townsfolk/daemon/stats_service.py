@@ -157,6 +157,7 @@ class StatsService(DaemonServiceServicer):
             personas=self._personas,
             turns_finished=counts.finished,
             turns_cancelled=counts.cancelled,
+            turns_fallback=counts.fallback,
             turns_failed=counts.failed,
         )
 

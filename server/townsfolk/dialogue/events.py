@@ -14,6 +14,15 @@ class FinishReason(StrEnum):
     STOP = "stop"
     LENGTH = "length"
     CANCELLED = "cancelled"
+    DEADLINE = "deadline"
+
+
+class FallbackReason(StrEnum):
+    """Why an authored line was spoken in place of the model's; the words of ``persona.toml`` and of the API."""
+
+    BUSY = "busy"
+    TIMEOUT = "timeout"
+    ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +69,12 @@ class SpeechDelta:
 
 @dataclass(frozen=True, slots=True)
 class TurnFinished:
-    """The turn ended. ``text`` is all its deltas together."""
+    """The turn ended. ``text`` is all its deltas together; ``fallback`` tells why it is an authored line, if it is."""
 
     reason: FinishReason
     text: str
     stats: TurnStats
+    fallback: FallbackReason | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,10 @@ MAX_WAITING_EVENTS = 4096
 MAX_TAKEN_EVENTS = 128
 
 
+class SlowReader(ResourceExhausted):
+    """The client does not take what its turns say."""
+
+
 class Outbox:
     """A queue with one reader and many turns that write.
 
@@ -41,10 +45,10 @@ class Outbox:
     def put(self, event: TurnEvent) -> bool:
         """Queue an event. Returns false if it became part of one that waits, and so needs no number of its own.
 
-        Raises ``ResourceExhausted`` if the reader is too far behind.
+        Raises ``SlowReader`` if the reader is too far behind.
         """
         if self._waiting >= self._limit and not event.last:
-            raise ResourceExhausted(f"the client does not read: {self._limit} events wait for it; read faster")
+            raise SlowReader(f"the client does not read: {self._limit} events wait for it; read faster")
         self._waiting += 1
         if self._waiting >= self._limit:
             self._room.clear()
@@ -60,6 +64,10 @@ class Outbox:
         if self._reader is not None:
             self._wake()
         return True
+
+    def settle(self, turn_id: str) -> None:
+        """What waits of this turn no longer grows, because somebody else has read it."""
+        self._growing.pop(turn_id, None)
 
     def close(self, error: TownsfolkError | None = None) -> None:
         """No event will follow. The reader gets what waits, then ``error`` or the end."""

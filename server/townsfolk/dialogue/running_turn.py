@@ -1,4 +1,4 @@
-"""A turn while it runs: what it was asked, what it has said, and how it is cancelled."""
+"""A turn while it runs: what it was asked, what it has said, who listens, and how it is cancelled."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from townsfolk.dialogue.events import Happening, SpeechDelta, TurnEvent
 from townsfolk.dialogue.line import SpokenLine
 from townsfolk.dialogue.outbox import Outbox
 from townsfolk.dialogue.session import Session
+from townsfolk.dialogue.turn_record import TurnRecord
 from townsfolk.dialogue.turn_stats import TurnMeter
 
 
 @dataclass(slots=True, eq=False)
 class Turn:
-    """A turn that runs or waits. ``on_end`` is called once, after its last event."""
+    """A turn that runs or waits. ``on_end`` is called once, after its last event.
+
+    ``heard_characters`` bounds what the session will remember of the line, where less was heard than said.
+    """
 
     id: str
     persona_id: str
@@ -30,9 +34,15 @@ class Turn:
     ended: bool = False
     cancelled: bool = False
     task: asyncio.Task[None] | None = None
+    heard_characters: int | None = None
+    record: TurnRecord = field(init=False)
     _begun: bool = False
-    _sequence: int = 0
+    _streams: int = 1
+    _patience: asyncio.TimerHandle | None = None
     _spoken: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.record = TurnRecord(self.id, self.session_id, self.persona_id)
 
     @property
     def session_id(self) -> str:
@@ -42,6 +52,11 @@ class Turn:
     def spoken(self) -> str:
         """What the player was given to hear so far."""
         return "".join(self._spoken)
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether no stream carries it (any more)."""
+        return self._streams == 0
 
     def cancel(self) -> bool:
         """End the turn within one step of the engine. Returns false if it has ended, or is being cancelled already."""
@@ -58,10 +73,41 @@ class Turn:
         if self.cancelled:
             raise asyncio.CancelledError
 
+    def end(self, last: Happening) -> None:
+        """Send the last event."""
+        self.ended = True
+        if self._patience is not None:
+            self._patience.cancel()
+        self.emit(last)
+        self.on_end()
+
+    def leave(self, grace_s: float) -> None:
+        """A stream that carried the turn is gone. Without any, it is cancelled after ``grace_s`` seconds.
+
+        What it says until then is remembered only if a stream takes it up.
+        """
+        self._streams -= 1
+        if self.ended or self._streams > 0:
+            return
+        if grace_s <= 0:
+            self.cancel()
+            return
+        self.heard_characters = len(self.spoken)
+        self.outbox = Outbox()  # the old one is another stream's, or nobody's
+        self._patience = asyncio.get_running_loop().call_later(grace_s, self.cancel)
+
+    def join(self) -> None:
+        """Another stream carries the turn, from its first word on."""
+        self._streams += 1
+        self.heard_characters = None
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
     def emit(self, what: Happening) -> None:
-        """Send an event. Raises ``ResourceExhausted`` if the reader is too far behind."""
-        if self.outbox.put(TurnEvent(self.id, self.session_id, self.persona_id, self._sequence, what)):
-            self._sequence += 1
+        """Send an event. Raises ``SlowReader`` if the reader is too far behind."""
+        if self.outbox.put(TurnEvent(self.id, self.session_id, self.persona_id, len(self.record), what)):
+            self.record.add(what)
 
     def say(self, delta: SpeechDelta) -> None:
         """Send more of the line. Raises as ``emit`` does, and then it was not said."""

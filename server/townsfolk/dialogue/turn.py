@@ -16,13 +16,16 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from townsfolk.dialogue.events import (
+    FallbackReason,
     FinishReason,
     Happening,
+    SpeechDelta,
     TurnEvent,
     TurnFailed,
     TurnFinished,
     TurnStarted,
 )
+from townsfolk.dialogue.fallback import FallbackLines, reason_of
 from townsfolk.dialogue.line import SpokenLine
 from townsfolk.dialogue.outbox import Outbox
 from townsfolk.dialogue.prompt import Exchange, PromptBuilder
@@ -34,7 +37,8 @@ from townsfolk.dialogue.request import (
     merged_stops,
 )
 from townsfolk.dialogue.running_turn import Turn
-from townsfolk.dialogue.session import PastTurn, SessionStore, check_id
+from townsfolk.dialogue.saves import turns_with_doubtful_tokens
+from townsfolk.dialogue.session import PastTurn, Session, SessionStore, check_id
 from townsfolk.dialogue.tokenizer import TextTokenizer
 from townsfolk.dialogue.turn_registry import TurnRegistry
 from townsfolk.engine.interface import Engine
@@ -44,6 +48,7 @@ from townsfolk.personas.library import PersonaLibrary
 
 log = logging.getLogger(__name__)
 
+LAST_EVENT_S = 0.1  # of a call's own deadline, at most a tenth of it: for the last event to arrive within it
 ENGINE_RETRY_S = 1.0  # a crashed engine with a small model is back after about a second
 
 
@@ -118,6 +123,7 @@ class TurnRunner:
         self._max_text_bytes = max_text_bytes
         self._default_deadline_s = default_deadline_s
         self._prompts: tuple[Ready, PromptBuilder] | None = None
+        self._fallback_lines = FallbackLines()
 
     def start(
         self,
@@ -126,11 +132,13 @@ class TurnRunner:
         *,
         call_deadline_s: float | None = None,
         on_end: Callable[[], None] = lambda: None,
+        refusal: TownsfolkError | None = None,
     ) -> Turn:
         """Start a turn whose events go to ``outbox``; ``on_end`` is called after the last one.
 
         ``call_deadline_s`` is what is left of the caller's own deadline. A request that cannot become a turn raises
-        ``InvalidArgument`` or ``NotFound``; everything else that goes wrong becomes the turn's last event.
+        ``InvalidArgument`` or ``NotFound``; everything else that goes wrong becomes the turn's last event. With a
+        ``refusal`` the engine is not asked: a fallback line is all that the turn can speak.
         """
         turn_id = request.turn_id or secrets.token_hex(16)
         check_id(turn_id, "turn_id")
@@ -141,11 +149,12 @@ class TurnRunner:
         if session is None and not request.persona_id:
             raise InvalidArgument("a line without a session needs a persona_id", field="persona_id")
         persona_id = session.speaker(request.persona_id) if session else request.persona_id
-        limits = [s for s in (request.deadline_s or None, call_deadline_s) if s is not None]
-        seconds = min(limits, default=self._default_deadline_s)
+        seconds = self._seconds(request.deadline_s, call_deadline_s)
+        if session is not None and refusal is None:
+            self.registry.cancel_abandoned(session, persona_id)
         turn = Turn(turn_id, persona_id, session, outbox, on_end, text=text, situation=situation)
         self.registry.add(turn)
-        turn.task = asyncio.create_task(self._run(turn, request, seconds), name=f"turn {turn_id}")
+        turn.task = asyncio.create_task(self._run(turn, request, seconds, refusal), name=f"turn {turn_id}")
         return turn
 
     async def speak(
@@ -175,32 +184,66 @@ class TurnRunner:
             self._prompts = (info, builder)
         return self._prompts[1]
 
+    def _seconds(self, deadline_s: float, call_deadline_s: float | None) -> float:
+        """How long a line may take: the earlier of its own deadline and its call's."""
+        limits = [deadline_s] if deadline_s else []
+        if call_deadline_s is not None:
+            limits.append(call_deadline_s - min(LAST_EVENT_S, call_deadline_s / 10))
+        return min(limits, default=self._default_deadline_s)
+
     # ── one turn ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _run(self, turn: Turn, request: TurnRequest, seconds: float) -> None:
+    async def _run(self, turn: Turn, request: TurnRequest, seconds: float, refusal: TownsfolkError | None) -> None:
         """The turn's task: whatever happens, it ends with exactly one last event."""
-        scope = asyncio.timeout(seconds)
         last: Happening
         try:
-            async with scope:
-                turn.begin()
-                reason = await self._speak(turn, request)
-            last = TurnFinished(reason, turn.spoken, turn.meter.stats())
+            turn.begin()
+            last = await self._outcome(turn, request, seconds, refusal)
         except asyncio.CancelledError:
             last = TurnFinished(FinishReason.CANCELLED, turn.spoken, turn.meter.stats())
+        turn.end(last)
+        # a client that was refused may ask again under the same id
+        self.registry.remove(turn, last, keep=refusal is None or not isinstance(last, TurnFailed))
+
+    async def _outcome(
+        self, turn: Turn, request: TurnRequest, seconds: float, refusal: TownsfolkError | None
+    ) -> Happening:
+        """Speak the line, or what stands in for it. Returns the turn's last event."""
+        if refusal is not None:
+            return await self._instead(turn, refusal)
+        scope = asyncio.timeout(seconds)
+        try:
+            async with scope:
+                reason = await self._speak(turn, request)
+            return TurnFinished(reason, turn.spoken, turn.meter.stats())
         except TownsfolkError as error:
-            last = TurnFailed(error)
+            return await self._instead(turn, error)
         except Exception as error:
             if isinstance(error, TimeoutError) and scope.expired():
-                last = TurnFailed(DeadlineExceeded(f"the line did not end within its {seconds:.3g} s"))
-            else:
-                log.exception("turn %s of %s failed", turn.id, turn.persona_id)
-                message = f"the daemon made a mistake in turn {turn.id}; its log tells more"
-                last = TurnFailed(InternalError(message))
-        turn.ended = True
-        self.registry.remove(turn, last)
-        turn.emit(last)
-        turn.on_end()
+                if turn.spoken:
+                    return TurnFinished(FinishReason.DEADLINE, turn.spoken, turn.meter.stats())
+                return await self._instead(turn, DeadlineExceeded(f"the line did not begin within its {seconds:.3g} s"))
+            log.exception("turn %s of %s failed", turn.id, turn.persona_id)
+            message = f"the daemon made a mistake in turn {turn.id}; its log tells more"
+            return await self._instead(turn, InternalError(message))
+
+    async def _instead(self, turn: Turn, failure: TownsfolkError) -> TurnFinished | TurnFailed:
+        """One of the persona's fallback lines where ``failure`` calls for one and there is one; else the failure."""
+        reason = reason_of(failure)
+        if reason is None or turn.spoken:
+            return TurnFailed(failure)
+        try:
+            loaded = await asyncio.to_thread(self._library.get, turn.persona_id)
+            line = self._fallback_lines.choose(loaded.persona.fallback, reason, turn.persona_id, turn.session)
+            if line is None:
+                return TurnFailed(failure)
+            turn.say(SpeechDelta(line, 0))
+        except Exception as error:  # then the failure itself is told
+            log.warning("turn %s of %s has no fallback line: %s", turn.id, turn.persona_id, error)
+            return TurnFailed(failure)
+        log.info("turn %s of %s spoke a fallback line (%s): %s", turn.id, turn.persona_id, reason, failure.message)
+        finish = FinishReason.DEADLINE if reason is FallbackReason.TIMEOUT else FinishReason.STOP
+        return TurnFinished(finish, turn.spoken, turn.meter.stats(), reason)
 
     async def _speak(self, turn: Turn, request: TurnRequest) -> FinishReason:
         async with AsyncExitStack() as held:
@@ -211,6 +254,8 @@ class TurnRunner:
                 raise Unavailable(
                     "the engine is loading or being started again; try again shortly", retry_after_s=ENGINE_RETRY_S
                 )
+            if turn.session is not None and turn.session.unchecked:
+                await self._check_restored(turn.session)
             history = turn.session.exchanges_of(turn.persona_id) if turn.session else []
             # in a thread, because it reads files and tokenises what may be a long history
             plan = await asyncio.to_thread(self._plan, turn, request, history)
@@ -219,6 +264,13 @@ class TurnRunner:
                 return await self._generate(turn, turn.line, plan, request.priority)
             finally:
                 self._remember(turn)
+
+    async def _check_restored(self, session: Session) -> None:
+        """Trust no tokens of a save that say anything but its words: it may be forged, or made with another model."""
+        prompts = await asyncio.to_thread(self.prepare)
+        history = session.history[:]
+        session.forget_tokens_of(await asyncio.to_thread(turns_with_doubtful_tokens, history, prompts.tokenizer))
+        session.unchecked = False
 
     def _plan(self, turn: Turn, request: TurnRequest, history: list[Exchange]) -> _Plan:
         prompts = self.prepare()
@@ -259,7 +311,11 @@ class TurnRunner:
             return
         ids = turn.line.reply_ids if spoken == turn.line.text else ()
         exchange = Exchange(turn.situation, turn.text, spoken, ids)
-        turn.session.remember(PastTurn(turn.id, turn.persona_id, exchange, turn.line.complete))
+        said = heard = PastTurn(turn.id, turn.persona_id, exchange, turn.line.complete)
+        if turn.heard_characters is not None:
+            heard = said.as_heard(turn.heard_characters)
+        turn.record.said, turn.record.unheard = said, heard is not said
+        turn.session.remember(heard)
 
 
 def system_prompt(system: str, player_name: str) -> str:

@@ -88,6 +88,9 @@ def _prompt_problems(persona: Persona) -> list[Problem]:
             "little room is left for the conversation"
         )
         problems.append(Problem(message, field="system", warning=True))
+    if len({fallback.line for fallback in persona.fallback}) == 1:
+        message = "a fallback line is never spoken twice in a row, so a second one is needed"
+        problems.append(Problem(message, field="fallback", warning=True))
     for name, items in (("actions", [a.name for a in persona.actions]), ("emotions", persona.emotions)):
         problems += [
             Problem(f"{item!r} stands there twice", field=name, warning=True)
