@@ -93,6 +93,8 @@ def _wrong(step: Mapping[str, Any]) -> str:
         allowed |= COMMANDS[step["do"]] | {"as"}
     if action == "town" and step["town"].split()[0] not in TOWN_ORDERS:
         return f"{step['town']!r} is no order"
+    if action == "expect" and not all("event" in event for event in step.get("events", [{}])):
+        return "it must have events, and each of them its event"
     unknown = set(step) - allowed
     return f"unknown keys {unknown}" if unknown else ""
 

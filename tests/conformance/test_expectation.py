@@ -92,6 +92,7 @@ def test_message_survives_its_way() -> None:
         ('{ do = "shout", as = "x" }', "'shout' is no command"),
         ('{ do = "say", as = "x", persone = "smith" }', "unknown keys {'persone'}"),
         ('{ town = "burn" }', "'burn' is no order"),
+        ('{ expect = "x", events = [{ text = "y" }] }', "each of them its event"),
         ('{ expects = "x" }', "it must have one of do, wait, expect, town"),
     ],
 )
