@@ -16,7 +16,7 @@ from townsfolk.v1 import common_pb2, dialogue_pb2
 from townsfolk.v1.dialogue_pb2_grpc import DialogueServiceStub
 
 TURN_TIMEOUT_S = 120.0
-GRACE_S = 2.0  # a line past its deadline may still end with a fallback line
+GRACE_S = 5.0  # a line past its deadline may still end with a fallback line
 NOT_KNOWN = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNIMPLEMENTED)
 
 
