@@ -11,7 +11,7 @@ namespace townsfolk {
 
 namespace {
 
-constexpr auto kOvertime = std::chrono::seconds(2);  // in which the daemon tells of its own deadline, or falls back
+constexpr auto kOvertime = std::chrono::seconds(5);  // in which the daemon tells of its own deadline, or falls back
 constexpr auto kCancelPatience = std::chrono::seconds(1);
 constexpr double kLongestDeadline = 600;  // that the daemon takes
 
