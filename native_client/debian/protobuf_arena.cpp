@@ -31,7 +31,7 @@ std::pair<void*, internal::SerialArena::CleanupNode*> Arena::AllocateAlignedWith
 
 namespace internal {
 
-PROTOBUF_THREAD_LOCAL ThreadSafeArena::ThreadCache ThreadSafeArena::thread_cache_{};
+__thread ThreadSafeArena::ThreadCache ThreadSafeArena::thread_cache_{};
 ThreadSafeArena::CacheAlignedLifecycleIdGenerator ThreadSafeArena::lifecycle_id_generator_{};
 
 void ThreadSafeArena::Init() { no_arenas(); }
