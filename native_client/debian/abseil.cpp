@@ -81,16 +81,21 @@ namespace random_internal {
 
 namespace {
 
-std::mt19937_64& generator() {
-  static thread_local std::mt19937_64 generator{std::random_device{}()};
-  return generator;
+// SplitMix64 (Steele, Lea and Flood 2014). Its state is small: a library that is loaded late has little room for
+// thread-local variables.
+uint64_t next_random() {
+  static thread_local uint64_t state = std::random_device{}();
+  uint64_t z = state += 0x9E3779B97F4A7C15u;
+  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+  return z ^ z >> 31;
 }
 
 }  // namespace
 
 template <typename T>
 typename RandenPool<T>::result_type RandenPool<T>::Generate() {
-  return static_cast<result_type>(generator()());
+  return static_cast<result_type>(next_random());
 }
 
 template <typename T>

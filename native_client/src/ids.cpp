@@ -6,7 +6,7 @@
 namespace townsfolk {
 
 std::string fresh_id() {
-  static thread_local std::random_device random;
+  std::random_device random;  // large, so it may not be thread-local: a library loaded late has little room for that
   std::string id;
   for (int word = 0; word < 4; ++word) {
     unsigned int bits = random();
