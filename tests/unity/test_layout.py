@@ -42,7 +42,7 @@ def structs() -> dict[str, list[str]]:
 
 def functions() -> dict[str, int]:
     """Number of parameters of every function of the header."""
-    found = re.findall(r"TOWNSFOLK_API [\w\s*]*?(townsfolk_\w+)\(([^)]*)\);", header())
+    found = re.findall(r"TOWNSFOLK_CLIENT_API [\w\s*]*?(townsfolk_\w+)\(([^)]*)\);", header())
     return {name: 0 if parameters == "void" else parameters.count(",") + 1 for name, parameters in found}
 
 

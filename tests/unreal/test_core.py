@@ -23,7 +23,7 @@ GRAPHEME_SAMPLES = 4000
 @pytest.fixture(scope="module")
 def native_library() -> Path:
     """The real native client, which `make native` builds."""
-    given = os.environ.get("TOWNSFOLK_NATIVE_LIBRARY")
+    given = os.environ.get("TOWNSFOLK_CLIENT_LIBRARY")
     library = Path(given) if given else ROOT / "build/native" / NAMES.get(sys.platform, "libtownsfolk_client.so")
     if not library.is_file():
         missing(f"{library} is not built: run `make native`")
