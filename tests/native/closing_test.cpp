@@ -102,7 +102,9 @@ TEST(Closing, TakesAtMost100MillisecondsWithoutADaemon) {
     Game player(game::nowhere());
     player.say("elf", "Hello.");
     townsfolk_list_personas(player.client());
-    if (i % 2 == 0) ASSERT_TRUE(player.poll_until_connected(TOWNSFOLK_CONNECTION_LOST));
+    if (i % 2 == 0) {
+      ASSERT_TRUE(player.poll_until_connected(TOWNSFOLK_CONNECTION_LOST));
+    }
     times.push_back(time_of_closing(player));
   }
   expect_all_in_time(times);

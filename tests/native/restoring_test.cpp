@@ -22,14 +22,14 @@ std::vector<pid_t> started() {
 }
 
 std::string spoken(Game& player, const char* session_id, const char* text) {
-  const auto line = player.say("blacksmith", text, session_id);
+  const auto line = player.say("dwarf_smith", text, session_id);
   if (!player.poll_until_ended(line)) return "(no end)";
   const auto& end = player.end(line);
   return end.kind == TOWNSFOLK_EVENT_FINISHED ? end.text : "error: " + end.text;
 }
 
 townsfolk_request open_session(Game& player, const char* session_id) {
-  const char* const personas[] = {"blacksmith"};
+  const char* const personas[] = {"dwarf_smith"};
   townsfolk_session_options options{};
   options.struct_size = sizeof(options);
   options.session_id = session_id;
@@ -65,5 +65,5 @@ TEST(Restoring, OpenSessionsGoOnInTheNextDaemonAfterAKill) {
   const auto saving = townsfolk_save_session(player.client(), "market");
   ASSERT_TRUE(player.poll_until_ended(saving));
   EXPECT_EQ(player.end(saving).kind, TOWNSFOLK_EVENT_SESSION_SAVED);
-  EXPECT_NE(player.end(saving).bytes.find("My name is Ada."), std::string::npos);
+  std::ofstream(std::getenv("TOWNSFOLK_TEST_SAVE"), std::ios::binary) << player.end(saving).bytes;  // read outside
 }

@@ -17,9 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
 from tests.conformance.clients import Missing, client_library
 from tests.conformance.scripted_town import ScriptedReply, ScriptedTown, write_town
-
+from townsfolk.dialogue.saves import decode
 from townsfolk.models import DEFAULT_MODEL
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -30,7 +31,7 @@ TEST = re.compile(r"^TEST\((\w+), (\w+)\)", re.MULTILINE)
 TESTS = sorted(
     ".".join(names) for path in HERE.glob("*_test.cpp") for names in TEST.findall(path.read_text(encoding="utf-8"))
 )
-RESTORING = [name for name in TESTS if name.startswith("Restoring.")]
+RESTORING = ["Restoring.OpenSessionsGoOnInTheNextDaemonAfterAKill"]  # launches a daemon of its own
 REPLIES = [
     ScriptedReply(("Hold your tongue.",), "Hold on to it, then.", gate="never opened", hold_after=len("Hold")),
     ScriptedReply(("Tell me all.",), "tick-tock-" * 150),
@@ -110,11 +111,11 @@ def test_client_keeps(name: str, run_test: RunTest, town: ScriptedTown, tmp_path
     run_test(name, TOWNSFOLK_TEST_ADDRESS=town.address, TOWNSFOLK_STATE_DIR=str(tmp_path))
 
 
-@pytest.mark.parametrize("name", RESTORING)
-def test_client_that_launches_keeps(
-    name: str, run_test: RunTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.skipif(sys.platform == "win32", reason="daemons are killed by POSIX signals here")
+def test_open_sessions_go_on_in_the_next_daemon_after_a_kill(
+    run_test: RunTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    starts = tmp_path / "starts"
+    starts, save = tmp_path / "starts", tmp_path / "save"
     monkeypatch.setenv("TOWNSFOLK_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("TOWNSFOLK_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("TOWNSFOLK_COMMAND", f'"{sys.executable}" "{SCRIPTED_DAEMON}"')
@@ -123,11 +124,14 @@ def test_client_that_launches_keeps(
     with DEFAULT_MODEL.path.open("wb") as file:
         file.truncate(DEFAULT_MODEL.size_bytes)  # sparse: only its size is looked at
     try:
-        run_test(name)
+        run_test(*RESTORING, TOWNSFOLK_TEST_SAVE=str(save))
     finally:
         for pid in starts.read_text("utf-8").split() if starts.exists() else []:
             with suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
+    heard = repr(decode(save.read_bytes()))
+    assert "My name is Ada." in heard
+    assert "Who am I?" in heard
 
 
 def test_every_test_of_the_program_is_run(program: Path) -> None:
