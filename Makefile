@@ -7,18 +7,26 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 TORCH := $(shell sed -n 's/^torch==.*/&/p' constraints.txt)
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 PERSONAS := $(patsubst personas/%/persona.toml,%,$(wildcard personas/*/persona.toml))
-CPP := $(wildcard server/kernel/*.h server/kernel/*.cpp server/kernel/*.inl)
+CPP := $(wildcard server/kernel/*.h server/kernel/*.cpp server/kernel/*.inl) \
+	$(shell find native_client tests/native tests/conformance/cpp unreal_client tests/unreal \
+		-name '*.h' -o -name '*.c' -o -name '*.cpp') \
+	tests/unity/csharp/fake_client.c
+# What the native client is built with: command or header, and the Debian package that has it.
+NATIVE_TOOLS := cmake:cmake ninja:ninja-build c++:g++ protoc:protobuf-compiler grpc_cpp_plugin:protobuf-compiler-grpc
+NATIVE_HEADERS := grpcpp/grpcpp.h:libgrpc++-dev
+SANITIZERS := asan:address,undefined tsan:thread
 BENCHMARKS := town first-token scale overhead profile
 INSTALLED_FROM := pyproject.toml constraints.txt hatch_build.py proto/generate.py \
 	$(wildcard proto/townsfolk/v1/*.proto server/kernel/*)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-slow test-gpu lint format proto kernel train bench bench-peers model clean distclean
+.PHONY: help demo test test-slow test-gpu lint format proto kernel native native-tools native-sanitize train \
+	bench bench-peers model clean distclean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do \
-		printf '  %-10s  %s\n' "$$name" "$$what"; done
+		printf '  %-15s  %s\n' "$$name" "$$what"; done
 
 demo: $(VENV)/.installed ## Hear the whole town talk at once (installs itself, pulls the model)
 	@$(BIN)/townsfolk demo
@@ -51,6 +59,24 @@ proto: $(VENV)/.installed-dev ## Generate the Python stubs of the API again
 
 kernel: $(VENV)/.installed-dev ## Compile the CPU kernel again
 	$(BIN)/python server/kernel/build.py
+
+native: native-tools ## Build the native client for game engines into build/native
+	cmake -S native_client -B build/native -G Ninja
+	cmake --build build/native --parallel 2
+
+native-sanitize: NATIVE_HEADERS += gtest/gtest.h:libgtest-dev
+native-sanitize: $(VENV)/.installed-dev native ## Test the native client under sanitizers (compiles it twice more)
+	for build in $(SANITIZERS); do \
+		cmake -S native_client -B build/native-$${build%%:*} -G Ninja -DTOWNSFOLK_TESTS=ON -DTOWNSFOLK_SANITIZE=$${build#*:} && \
+		TOWNSFOLK_REQUIRE_NATIVE=1 TOWNSFOLK_NATIVE_BUILD=build/native-$${build%%:*} TOWNSFOLK_TEST_CLOSINGS=200 \
+			$(BIN)/python -m pytest tests/native/test_native_client.py $(PYTEST_ARGS) || exit; done
+
+native-tools:
+	@missing=; for need in $(NATIVE_TOOLS); do \
+		command -v $${need%%:*} >/dev/null || missing="$$missing $${need#*:}"; done; \
+	for need in $(NATIVE_HEADERS); do \
+		echo "#include <$${need%%:*}>" | c++ -std=c++17 -x c++ -E - >/dev/null 2>&1 || missing="$$missing $${need#*:}"; done; \
+	test -z "$$missing" || { echo "The native client needs more to be built; on Debian: sudo apt-get install$$missing"; exit 1; }
 
 train: $(VENV)/.installed-dev model ## Train the adapters of all personas that are not up to date
 	for persona in $(PERSONAS); do $(BIN)/townsfolk train $$persona || exit; done

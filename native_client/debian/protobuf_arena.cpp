@@ -1,5 +1,5 @@
-// In the place of arena.o of Debian's libprotobuf.a; see README.md. No message of this library lives in an arena, so that
-// nothing of what follows is ever called: all of it stops the process, should that change.
+// In the place of arena.o of Debian's libprotobuf.a; see README.md. No message of this library lives in an arena, so
+// that nothing of what follows is ever called: all of it stops the process, should that change.
 
 #include <google/protobuf/arena.h>
 #include <google/protobuf/arena_impl.h>
@@ -24,8 +24,7 @@ namespace {
 void* Arena::AllocateAlignedNoHook(size_t) { no_arenas(); }
 void* Arena::AllocateAlignedWithHook(size_t, const std::type_info*) { no_arenas(); }
 void* Arena::AllocateAlignedWithHookForArray(size_t, const std::type_info*) { no_arenas(); }
-std::pair<void*, internal::SerialArena::CleanupNode*> Arena::AllocateAlignedWithCleanup(size_t,
-                                                                                       const std::type_info*) {
+std::pair<void*, internal::SerialArena::CleanupNode*> Arena::AllocateAlignedWithCleanup(size_t, const std::type_info*) {
   no_arenas();
 }
 
@@ -43,14 +42,13 @@ uint64_t ThreadSafeArena::SpaceAllocated() const { no_arenas(); }
 uint64_t ThreadSafeArena::SpaceUsed() const { no_arenas(); }
 void ThreadSafeArena::AddCleanup(void*, void (*)(void*)) { no_arenas(); }
 void* ThreadSafeArena::AllocateAlignedFallback(size_t, const std::type_info*) { no_arenas(); }
-std::pair<void*, SerialArena::CleanupNode*> ThreadSafeArena::AllocateAlignedWithCleanup(size_t,
-                                                                                       const std::type_info*) {
+std::pair<void*, SerialArena::CleanupNode*> ThreadSafeArena::AllocateAlignedWithCleanup(size_t, const std::type_info*) {
   no_arenas();
 }
 SerialArena* ThreadSafeArena::GetSerialArenaFallback(void*) { no_arenas(); }
 void* SerialArena::AllocateAlignedFallback(size_t, const AllocationPolicy*) { no_arenas(); }
 std::pair<void*, SerialArena::CleanupNode*> SerialArena::AllocateAlignedWithCleanupFallback(size_t,
-                                                                                           const AllocationPolicy*) {
+                                                                                            const AllocationPolicy*) {
   no_arenas();
 }
 

@@ -104,8 +104,9 @@ Settings settings_of(const townsfolk_options* options) {
   const std::string certificate = text_of(given.tls_certificate, "tls_certificate");
   if (!certificate.empty()) {
     if (!has_tls()) {
-      throw Refused(TOWNSFOLK_FAILED_PRECONDITION,
-                    "this library was built without TLS; leave tls_certificate out or build it with -DTOWNSFOLK_TLS=ON");
+      throw Refused(
+          TOWNSFOLK_FAILED_PRECONDITION,
+          "this library was built without TLS; leave tls_certificate out or build it with -DTOWNSFOLK_TLS=ON");
     }
     const auto pem = read_text(certificate);
     if (!pem || pem->empty()) throw Refused("tls_certificate " + certificate + " cannot be read");

@@ -13,8 +13,7 @@ namespace townsfolk {
 template <class Question, class Answer>
 class Ask : public Request {
  protected:
-  Ask(townsfolk_request id, double limit_s, Question question)
-      : Request(id, limit_s), question_(std::move(question)) {}
+  Ask(townsfolk_request id, double limit_s, Question question) : Request(id, limit_s), question_(std::move(question)) {}
 
   using Reader = std::unique_ptr<grpc::ClientAsyncResponseReader<Answer>>;
 

@@ -1,5 +1,5 @@
-// Calls on gRPC's completion queue. Whoever makes a call holds a `CallHandle`; a call whose handle is gone is cancelled,
-// says nothing more, and is freed once gRPC has let go of it.
+// Calls on gRPC's completion queue. Whoever makes a call holds a `CallHandle`; a call whose handle is gone is
+// cancelled, says nothing more, and is freed once gRPC has let go of it.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

@@ -35,9 +35,7 @@ void add_tokens(Event& event, const v1::CompareResponse& response) {
 
 }  // namespace
 
-bool Compare::may_send() const {
-  return wait_for_engine_ ? core().connection.serving() : core().connection.usable();
-}
+bool Compare::may_send() const { return wait_for_engine_ ? core().connection.serving() : core().connection.usable(); }
 
 void Compare::send() {
   call_ = core().calls.stream<v1::CompareResponse>(

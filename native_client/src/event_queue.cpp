@@ -10,9 +10,7 @@ std::size_t power_of_two_from(std::size_t least) {
   return size;
 }
 
-bool tells_of_losses(const Event& event) {
-  return event.view.kind == TOWNSFOLK_EVENT_ERROR && event.view.request == 0;
-}
+bool tells_of_losses(const Event& event) { return event.view.kind == TOWNSFOLK_EVENT_ERROR && event.view.request == 0; }
 
 EventPtr loss_event() {
   auto event = std::make_unique<Event>(TOWNSFOLK_EVENT_ERROR, 0);

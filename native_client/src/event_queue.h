@@ -1,5 +1,5 @@
-// Events on their way from the background thread to the thread that polls: a ring for one writer and one reader, without
-// locks, so that a game's frame never waits for the other thread.
+// Events on their way from the background thread to the thread that polls: a ring for one writer and one reader,
+// without locks, so that a game's frame never waits for the other thread.
 #pragma once
 
 #include <atomic>

@@ -100,7 +100,8 @@ Turn* Scene::addressee(const v1::TurnEvent& event) const {
 void Scene::stream_ended(const grpc::Status& status) {
   let_go();
   const bool over = !may_come_back(status);
-  const grpc::Status told = status.ok() ? grpc::Status(grpc::StatusCode::ABORTED, "the daemon closed the scene") : status;
+  const grpc::Status told =
+      status.ok() ? grpc::Status(grpc::StatusCode::ABORTED, "the daemon closed the scene") : status;
   for (Turn* turn : turns()) {
     if (turn->on_scene_stream()) {
       turn->stream_ended(told);

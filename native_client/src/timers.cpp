@@ -12,7 +12,9 @@ Timers::Key Timers::add(Clock::time_point when, std::function<void()> what) {
   return key;
 }
 
-Clock::time_point Timers::next() const { return pending_.empty() ? Clock::now() + kFar : pending_.begin()->first.first; }
+Clock::time_point Timers::next() const {
+  return pending_.empty() ? Clock::now() + kFar : pending_.begin()->first.first;
+}
 
 void Timers::run_due() {
   const auto now = Clock::now();
