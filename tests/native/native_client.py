@@ -12,6 +12,7 @@ from typing import NoReturn
 import pytest
 
 from tests.conformance.clients import Missing, client_library
+from townsfolk.models import DEFAULT_MODEL
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPTED_DAEMON = Path(__file__).parent / "launch" / "scripted_daemon.py"
@@ -39,6 +40,13 @@ def compiled(program: Path, *sources: Path) -> Path:
     )
     assert built.returncode == 0, built.stderr
     return program
+
+
+def lay_out_model() -> None:
+    """A file that passes for the downloaded model in TOWNSFOLK_CACHE_DIR."""
+    DEFAULT_MODEL.path.parent.mkdir(parents=True)
+    with DEFAULT_MODEL.path.open("wb") as file:
+        file.truncate(DEFAULT_MODEL.size_bytes)  # sparse: only its size is looked at
 
 
 def _cannot_run(reason: str) -> NoReturn:

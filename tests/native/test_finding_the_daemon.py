@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.client_process import CONNECTION, ClientProcess, Reported
-from tests.native.native_client import COMMAND, REPOSITORY, SCRIPTED_DAEMON, compiled
+from tests.native.native_client import COMMAND, REPOSITORY, SCRIPTED_DAEMON, compiled, lay_out_model
 from townsfolk.cli.state import read_state, state_file
-from townsfolk.models import DEFAULT_MODEL
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="these tests use POSIX signals")
 
@@ -115,9 +114,7 @@ def town(program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setenv("TOWNSFOLK_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("TOWNSFOLK_COMMAND", COMMAND)
     monkeypatch.setenv("TOWNSFOLK_TEST_STARTS", str(tmp_path / "starts"))
-    DEFAULT_MODEL.path.parent.mkdir(parents=True)
-    with DEFAULT_MODEL.path.open("wb") as file:
-        file.truncate(DEFAULT_MODEL.size_bytes)  # sparse: only its size is looked at
+    lay_out_model()
     town = Town(program, tmp_path / "starts")
     yield town
     town.end()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.native.native_client import REPOSITORY, SCRIPTED_DAEMON, compiled
+from tests.native.native_client import REPOSITORY, SCRIPTED_DAEMON, compiled, lay_out_model
 from townsfolk.cli.state import read_state
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the game loop reads the clock of its thread by POSIX")
@@ -41,6 +41,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Figures:
         environment.setenv("TOWNSFOLK_TEST_STARTS", str(folder / "starts"))
         environment.setenv("TOWNSFOLK_TEST_REPLY", REPLY)
         environment.setenv("TOWNSFOLK_TEST_TOKEN_S", str(TOKEN_S))
+        lay_out_model()
         daemon = subprocess.Popen(
             [sys.executable, str(SCRIPTED_DAEMON), "serve", "--address", "127.0.0.1:0"], cwd=REPOSITORY
         )
