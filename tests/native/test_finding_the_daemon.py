@@ -43,12 +43,22 @@ class Game:
             f"connection {state}",
         )
 
-    def ask(self, command: str, **fields: object) -> list[Reported]:
-        """The events of a request, once it has ended."""
+    def begin(self, command: str, **fields: object) -> str:
+        """Make a request. Returns its label."""
         self._count += 1
         label = f"request {self._count}"
         self._client.send(command, {"as": label, **fields})
+        return label
+
+    def wait_for(self, kind: str, label: str) -> None:
+        self._client.wait(label, lambda events: any(event.kind == kind for event in events), kind)
+
+    def end_of(self, label: str) -> list[Reported]:
+        """The events of a request, once it has ended."""
         return self._client.wait(label, lambda events: bool(events) and events[-1].last, "the end")
+
+    def ask(self, command: str, **fields: object) -> list[Reported]:
+        return self.end_of(self.begin(command, **fields))
 
     def open_session(self, session: str) -> None:
         (opened,) = self.ask("open_session", session=session, persona=PERSONA)
@@ -183,6 +193,21 @@ def test_line_asked_for_while_the_daemon_is_gone_is_spoken_by_the_next(town: Tow
     game.wait_until("lost")
     assert game.hear("Is anybody there?") == "Well met."
     assert len(town.daemons()) == 2
+
+
+def test_line_that_breaks_off_in_a_killed_daemon_ends_with_an_error(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOWNSFOLK_TEST_TOKEN_S", "0.5")
+    game = town.launching_game()
+    game.wait_until("ready")
+    line = game.begin("say", persona=PERSONA, text="Good day.")
+    game.wait_for("speech_delta", line)
+    os.kill(town.daemons()[0], signal.SIGKILL)
+    events = game.end_of(line)
+    assert (events[-1].kind, events[-1].text("status")) == ("error", "UNAVAILABLE")
+    assert [event.last for event in events].count(True) == 1
+    game.wait_until("ready", times=2)
 
 
 def test_two_games_share_one_daemon_and_one_outlives_the_other(town: Town) -> None:
