@@ -20,6 +20,7 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
+from tests.native.native_client import lay_out_model
 from townsfolk.cli.launch import find_or_start
 from townsfolk.cli.state import log_file, make_state_dir, read_state, starting_lock, state_file
 from townsfolk.cli.terminal import error_console
@@ -124,9 +125,7 @@ def town(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setenv("TOWNSFOLK_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("TOWNSFOLK_COMMAND", f'"{sys.executable}" "{SCRIPTED_DAEMON}"')
     monkeypatch.setenv("TOWNSFOLK_TEST_STARTS", str(tmp_path / "starts"))
-    DEFAULT_MODEL.path.parent.mkdir(parents=True)
-    with DEFAULT_MODEL.path.open("wb") as file:
-        file.truncate(DEFAULT_MODEL.size_bytes)  # sparse: only its size is looked at
+    lay_out_model()
     town = Town(programs, tmp_path)
     yield town
     town.end()

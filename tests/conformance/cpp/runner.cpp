@@ -237,6 +237,8 @@ class Runner {
     options.struct_size = sizeof options;
     options.address = fields.given("address");
     options.token = fields.given("token");
+    options.launch = fields.number("launch") != 0;
+    options.launch_folder = fields.given("launch_folder");
     if (townsfolk_connect(&options, &client_) != TOWNSFOLK_OK) throw std::runtime_error(townsfolk_last_error());
   }
 
