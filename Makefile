@@ -32,6 +32,7 @@ demo: $(VENV)/.installed ## Hear the whole town talk at once (installs itself, p
 	@$(BIN)/townsfolk demo
 
 test: $(VENV)/.installed-dev model ## Run the tests, a few of them on the real model
+	@$(MAKE) --no-print-directory --silent native || test -z "$$TOWNSFOLK_REQUIRE_NATIVE"
 	TOWNSFOLK_REQUIRE_MODEL=1 $(BIN)/python -m pytest -m "not slow and not train and not gpu" $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.installed-dev model ## Run the slow tests and all on the real model
@@ -46,7 +47,8 @@ lint: $(VENV)/.installed-dev ## Check style, types and the API definition
 	$(BIN)/mypy
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code
-	$(BIN)/clang-format --dry-run -Werror $(CPP)
+	@echo "clang-format --dry-run -Werror (all C and C++ files)"
+	@$(BIN)/clang-format --dry-run -Werror $(CPP)
 
 format: $(VENV)/.installed-dev ## Bring the Python code and the API definition into their one format
 	$(BIN)/ruff check --fix-only --select I
