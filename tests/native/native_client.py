@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,6 +18,7 @@ from townsfolk.models import DEFAULT_MODEL
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPTED_DAEMON = Path(__file__).parent / "launch" / "scripted_daemon.py"
+PATIENCE_S = 60.0  # no test waits so long unless it fails
 COMMAND = f'"{sys.executable}" "{SCRIPTED_DAEMON}"'
 
 
@@ -40,6 +43,25 @@ def compiled(program: Path, *sources: Path) -> Path:
     )
     assert built.returncode == 0, built.stderr
     return program
+
+
+def soon(condition: Callable[[], bool]) -> bool:
+    """Whether a condition comes to hold."""
+    give_up = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > give_up:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and that its parent has not noticed does not."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def lay_out_model() -> None:

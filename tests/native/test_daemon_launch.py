@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from tests.native.native_client import lay_out_model
+from tests.native.native_client import PATIENCE_S, alive, lay_out_model, soon
 from townsfolk.cli.launch import find_or_start
 from townsfolk.cli.state import log_file, make_state_dir, read_state, starting_lock, state_file
 from townsfolk.cli.terminal import error_console
@@ -33,7 +33,6 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the tests of la
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCES = Path(__file__).parent / "launch"
 SCRIPTED_DAEMON = SOURCES / "scripted_daemon.py"
-PATIENCE_S = 60.0  # no test waits so long unless it fails
 IDLE_S = 0.5
 LONGER_THAN_IDLE_S = 4 * IDLE_S
 
@@ -129,24 +128,6 @@ def town(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     town = Town(programs, tmp_path)
     yield town
     town.end()
-
-
-def soon(condition: Callable[[], bool]) -> bool:
-    give_up = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > give_up:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and that its parent has not noticed does not."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
-    except OSError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def stats(outcome: dict[str, Any], token: str | None = None) -> Any:

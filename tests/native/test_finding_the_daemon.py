@@ -7,19 +7,27 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.conformance.client_process import CONNECTION, ClientProcess, Reported
-from tests.native.native_client import COMMAND, REPOSITORY, SCRIPTED_DAEMON, compiled, lay_out_model
+from tests.native.native_client import (
+    COMMAND,
+    PATIENCE_S,
+    REPOSITORY,
+    SCRIPTED_DAEMON,
+    alive,
+    compiled,
+    lay_out_model,
+    soon,
+)
 from townsfolk.cli.state import read_state, state_file
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="these tests use POSIX signals")
 
-PATIENCE_S = 60.0  # no test waits so long unless it fails
 IDLE_S = 1.0
 SAVED_AFTER_S = 1.0  # a session is saved a moment after each of its lines
 PERSONA = "dwarf_smith"
@@ -128,24 +136,6 @@ def town(program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     town = Town(program, tmp_path / "starts")
     yield town
     town.end()
-
-
-def soon(condition: Callable[[], bool]) -> bool:
-    give_up = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > give_up:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and that its parent has not noticed does not."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
-    except OSError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def test_launched_daemon_serves_the_client_that_wanted_it(town: Town) -> None:
