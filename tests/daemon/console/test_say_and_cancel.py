@@ -95,7 +95,7 @@ async def test_leaving_the_call_cancels_the_line(town: Town) -> None:
 
 
 async def test_a_line_may_not_take_longer_than_its_deadline(town: Town) -> None:
-    town.engine.script.append(Reply("Aye", hold=asyncio.Event()))
+    town.engine.script.append(Reply("Aye", hold=asyncio.Event(), hold_after=1))
     printed = await run(town, "npc.say smith hello --deadline 0.05")
     assert "A\nthe line was cut short: its time was up\n" in printed.text
 
