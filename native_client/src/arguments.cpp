@@ -1,9 +1,9 @@
 #include "arguments.h"
 
 #include <cmath>
-#include <cstdlib>
 
 #include "channel.h"
+#include "host.h"
 #include "ids.h"
 #include "utf8.h"
 
@@ -15,11 +15,6 @@ constexpr std::uint32_t kMostWaitingEvents = 1u << 20;
 constexpr double kLongestDeadline = 86'400;
 constexpr std::size_t kMostPersonas = 32;  // of a session, and variants of a comparison
 constexpr std::uint32_t kKnownSampling = (TOWNSFOLK_SAMPLING_MAX_TOKENS << 1) - 1;
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
 
 double deadline_of(double given, double otherwise, const char* name) {
   if (given == 0) return otherwise;
@@ -94,9 +89,10 @@ Settings settings_of(const townsfolk_options* options) {
   settings.address = text_of(given.address, "address");
   settings.token = text_of(given.token, "token");
   if (settings.address.empty()) {
-    settings.address = environment("TOWNSFOLK_ADDRESS");
+    settings.address = environment_variable("TOWNSFOLK_ADDRESS").value_or("");
     if (!settings.address.empty()) check_address(settings.address, "TOWNSFOLK_ADDRESS");
-    if (!settings.address.empty() && settings.token.empty()) settings.token = environment("TOWNSFOLK_TOKEN");
+    if (!settings.address.empty() && settings.token.empty())
+      settings.token = environment_variable("TOWNSFOLK_TOKEN").value_or("");
   } else {
     check_address(settings.address, "address");
   }

@@ -26,7 +26,7 @@ class Ask : public Request {
   void send() override {
     ++tries_;
     call_ = core().calls.template unary<Answer>(
-        deadline(),
+        deadline() + kDeadlineGrace,
         [this](grpc::ClientContext* context, grpc::CompletionQueue* queue) { return prepare(context, queue); },
         [this](const grpc::Status& status, Answer& answer) {
           if (status.ok()) return answered(answer);

@@ -39,7 +39,7 @@ bool Compare::may_send() const { return wait_for_engine_ ? core().connection.ser
 
 void Compare::send() {
   call_ = core().calls.stream<v1::CompareResponse>(
-      deadline(),
+      deadline() + kDeadlineGrace,
       [this](grpc::ClientContext* context, grpc::CompletionQueue* queue) {
         return core().connection.stubs().preview->PrepareAsyncCompare(context, request_, queue);
       },

@@ -3,7 +3,6 @@
 #include <grpcpp/generic/generic_stub.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <random>
 
 #include "channel.h"
@@ -58,11 +57,12 @@ void Connection::stop() {
 
 void Connection::find_daemon() {
   tell(TOWNSFOLK_CONNECTION_CONNECTING, "");
+  if (core_.settings.launch) return launch();
+  const auto found = read_announcement();
   if (!announced_) {
-    connect({core_.settings.address, "", core_.settings.tls_certificate_pem, 0});
-  } else if (core_.settings.launch) {
-    launch();
-  } else if (const auto found = read_announcement()) {
+    const bool known = found && found->address == core_.settings.address;
+    connect(known ? *found : Announcement{core_.settings.address, "", "", 0});
+  } else if (found) {
     connect(*found);
   } else {
     lose("no daemon has announced itself on this machine; start one with `townsfolk serve`");
@@ -92,13 +92,18 @@ void Connection::launched(const LaunchResult& result) {
 
 void Connection::connect(const Announcement& daemon) {
   daemon_ = daemon;
-  if (!daemon.tls_certificate.empty() && !has_tls()) {
-    return fail(TOWNSFOLK_FAILED_PRECONDITION, "the daemon at " + daemon.address +
-                                                   " wants TLS, and this library was built without it; build it with "
-                                                   "-DTOWNSFOLK_TLS=ON");
+  std::string authority = core_.settings.tls_certificate_pem;
+  if (authority.empty() && !daemon.tls_certificate.empty()) {
+    if (!has_tls()) {
+      return fail(TOWNSFOLK_FAILED_PRECONDITION, "the daemon at " + daemon.address +
+                                                     " wants TLS, and this library was built without it; build it "
+                                                     "with -DTOWNSFOLK_TLS=ON");
+    }
+    authority = read_text(daemon.tls_certificate).value_or("");
+    if (authority.empty()) return lose("the certificate " + daemon.tls_certificate + " cannot be read");
   }
   core_.calls.set_token(core_.settings.token.empty() ? daemon.token : core_.settings.token);
-  const auto channel = make_channel(daemon.address, daemon.tls_certificate);
+  const auto channel = make_channel(daemon.address, authority);
   stubs_ = std::make_unique<Stubs>(channel);
   watch_health(channel);
 }
@@ -153,8 +158,9 @@ void Connection::knocked(const grpc::Status& status) {
       return core_.sessions.restore_all([this] { restored(); });
     case grpc::StatusCode::UNAUTHENTICATED:
     case grpc::StatusCode::PERMISSION_DENIED: {
-      const auto now = announced_ ? read_announcement() : std::nullopt;
-      if (now && now->token != daemon_.token) return lose("the daemon was started again with another token");
+      const auto now = core_.settings.token.empty() ? read_announcement() : std::nullopt;
+      const bool same_place = now && (announced_ || now->address == daemon_.address);
+      if (same_place && now->token != daemon_.token) return lose("the daemon was started again with another token");
       return fail(TOWNSFOLK_UNAUTHENTICATED, "the daemon at " + daemon_.address +
                                                  " refuses the token; give the one of its daemon.token or "
                                                  "daemon.token_file");

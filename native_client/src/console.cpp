@@ -4,7 +4,7 @@ namespace townsfolk {
 
 void ExecuteCommand::send() {
   call_ = core().calls.stream<v1::ExecuteResponse>(
-      deadline(),
+      deadline() + kDeadlineGrace,
       [this](grpc::ClientContext* context, grpc::CompletionQueue* queue) {
         return core().connection.stubs().console->PrepareAsyncExecute(context, request_, queue);
       },

@@ -22,7 +22,10 @@ Core::Core(Settings given)
 }
 
 Core::~Core() {
-  mailbox.post([this] { stopping_ = true; });
+  mailbox.post([this] {
+    stopping_ = true;
+    mailbox.close();
+  });
   thread_.join();
 }
 

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <set>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -54,6 +56,7 @@ class Core {
   Timers timers;
   Mailbox mailbox;
   TurnNames turn_names;
+  std::multiset<std::string> opening_sessions;  // their lines wait for them
   SessionKeeper sessions;
   Connection connection;
 

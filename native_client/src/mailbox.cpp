@@ -28,7 +28,7 @@ void Mailbox::complete(bool) {
   }
   while (oldest_first != nullptr) {
     const std::unique_ptr<Post> post(std::exchange(oldest_first, oldest_first->next));
-    post->run();
+    if (!closed_) post->run();
   }
 }
 

@@ -25,6 +25,8 @@ class Mailbox final : public Completion {
 
   // On the background thread: do what was posted.
   void complete(bool ok) override;
+  // On the background thread: from now on, throw away what is posted.
+  void close() { closed_ = true; }
 
  private:
   struct Post {
@@ -44,6 +46,7 @@ class Mailbox final : public Completion {
   grpc::CompletionQueue& queue_;
   grpc::Alarm bell_;
   std::atomic<Post*> newest_{nullptr};
+  bool closed_ = false;
 };
 
 }  // namespace townsfolk

@@ -12,6 +12,9 @@ namespace townsfolk {
 
 class Core;
 
+// By which gRPC's deadline of a call is later than the request's own, whose timer tells more of why.
+constexpr auto kDeadlineGrace = std::chrono::seconds(1);
+
 class Request {
  public:
   // `limit_s`: seconds until it must have ended, counted from now; 0: as long as it likes.

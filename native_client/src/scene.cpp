@@ -39,7 +39,9 @@ void Scene::say(Turn& turn) {
   if (!is_new && place->second != &turn) {
     return turn.fail({TOWNSFOLK_INVALID_ARGUMENT, "turn_id " + turn_id + " is in use in this scene", "turn_id", 0});
   }
-  turns_[&turn] = turn_id;
+  std::string& last_id = turns_[&turn];
+  if (last_id != turn_id) by_id_.erase(last_id);
+  last_id = turn_id;
   if (!stream_) open_stream();
   v1::ConverseRequest command;
   *command.mutable_say() = turn.request();

@@ -140,23 +140,24 @@ void SessionKeeper::restore(const std::string& session_id) {
         return core_.connection.stubs().sessions->PrepareAsyncRestore(context, request, queue);
       },
       [this, session_id](const grpc::Status& status, v1::RestoreResponse&) {
-        if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) return open_anew(session_id);
-        one_restored();
+        const bool open = status.ok() || status.error_code() == grpc::StatusCode::ALREADY_EXISTS;
+        open ? one_restored(session_id) : open_anew(session_id);
       });
 }
 
 void SessionKeeper::open_anew(const std::string& session_id) {
   Kept& kept = sessions_[session_id];
-  if (kept.as_opened.persona_ids_size() == 0) return one_restored();  // who took part, only a save would tell
+  if (kept.as_opened.persona_ids_size() == 0) return one_restored(session_id);  // who took part, only a save would tell
   kept.call = core_.calls.unary<v1::OpenResponse>(
       Clock::now() + seconds(core_.settings.call_deadline_s),
       [&](grpc::ClientContext* context, grpc::CompletionQueue* queue) {
         return core_.connection.stubs().sessions->PrepareAsyncOpen(context, kept.as_opened, queue);
       },
-      [this](const grpc::Status&, v1::OpenResponse&) { one_restored(); });
+      [this, session_id](const grpc::Status&, v1::OpenResponse&) { one_restored(session_id); });
 }
 
-void SessionKeeper::one_restored() {
+void SessionKeeper::one_restored(const std::string& session_id) {
+  sessions_[session_id].call.reset();
   --restoring_;
   restore_next();
 }

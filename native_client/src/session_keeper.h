@@ -47,7 +47,7 @@ class SessionKeeper {
   void restore_next();
   void restore(const std::string& session_id);
   void open_anew(const std::string& session_id);
-  void one_restored();
+  void one_restored(const std::string& session_id);
   void keep(Kept& kept, std::string state);
 
   Core& core_;

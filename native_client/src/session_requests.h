@@ -5,11 +5,35 @@
 
 namespace townsfolk {
 
-class OpenSession final : public Ask<v1::OpenRequest, v1::OpenResponse> {
+// A request that opens a session, and has lines of it wait meanwhile.
+template <class Question, class Answer>
+class OpeningAsk : public Ask<Question, Answer> {
+ protected:
+  using Ask<Question, Answer>::Ask;
+
+  // "" if the daemon chooses it.
+  virtual const std::string& opened_id() const = 0;
+
+  void begun() override {
+    if (!opened_id().empty()) this->core().opening_sessions.insert(opened_id());
+  }
+
+  void closing() override {
+    auto& opening = this->core().opening_sessions;
+    const auto found = opening.find(opened_id());
+    if (found == opening.end()) return;
+    opening.erase(found);
+    this->core().wake_all();
+  }
+};
+
+class OpenSession final : public OpeningAsk<v1::OpenRequest, v1::OpenResponse> {
  public:
-  OpenSession(townsfolk_request id, double limit_s, v1::OpenRequest request) : Ask(id, limit_s, std::move(request)) {}
+  OpenSession(townsfolk_request id, double limit_s, v1::OpenRequest request)
+      : OpeningAsk(id, limit_s, std::move(request)) {}
 
  private:
+  const std::string& opened_id() const override { return question_.session_id(); }
   Reader prepare(grpc::ClientContext* context, grpc::CompletionQueue* queue) override;
   void answered(v1::OpenResponse& response) override;
   bool refused(const grpc::Status& status) override;
@@ -34,21 +58,24 @@ class SaveSession final : public Ask<v1::SaveRequest, v1::SaveResponse> {
   void answered(v1::SaveResponse& response) override;
 };
 
-class RestoreSession final : public Ask<v1::RestoreRequest, v1::RestoreResponse> {
+class RestoreSession final : public OpeningAsk<v1::RestoreRequest, v1::RestoreResponse> {
  public:
   RestoreSession(townsfolk_request id, double limit_s, v1::RestoreRequest request)
-      : Ask(id, limit_s, std::move(request)) {}
+      : OpeningAsk(id, limit_s, std::move(request)) {}
 
  private:
+  const std::string& opened_id() const override { return question_.session_id(); }
   Reader prepare(grpc::ClientContext* context, grpc::CompletionQueue* queue) override;
   void answered(v1::RestoreResponse& response) override;
 };
 
-class ForkSession final : public Ask<v1::ForkRequest, v1::ForkResponse> {
+class ForkSession final : public OpeningAsk<v1::ForkRequest, v1::ForkResponse> {
  public:
-  ForkSession(townsfolk_request id, double limit_s, v1::ForkRequest request) : Ask(id, limit_s, std::move(request)) {}
+  ForkSession(townsfolk_request id, double limit_s, v1::ForkRequest request)
+      : OpeningAsk(id, limit_s, std::move(request)) {}
 
  private:
+  const std::string& opened_id() const override { return question_.new_session_id(); }
   Reader prepare(grpc::ClientContext* context, grpc::CompletionQueue* queue) override;
   void answered(v1::ForkResponse& response) override;
   bool refused(const grpc::Status& status) override;

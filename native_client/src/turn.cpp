@@ -32,6 +32,7 @@ void Turn::begun() {
 // ── asking ──
 
 bool Turn::may_send() const {
+  if (core().opening_sessions.count(say_.session_id()) > 0) return false;
   // an engine that is down is asked once: the persona may have a line for that
   return wait_for_engine_ ? core().connection.serving() : core().connection.usable();
 }
@@ -177,9 +178,9 @@ void Turn::time_out() {
   extend(kOvertime);
 }
 
-// A Say that is cancelled ends its line. What runs on another stream has to be told.
+// A call that is only cancelled leaves its line speaking for a while, since its connection might have been lost.
 void Turn::let_go() {
-  if (in_daemon_ && (scene_ != 0 || resuming_) && core().connection.usable()) {
+  if (in_daemon_ && core().connection.usable()) {
     cancel_in_daemon();
     cancel_call_.detach();
   }
