@@ -21,8 +21,8 @@ if(Protobuf_FOUND AND grpc_type MATCHES "STATIC|INTERFACE")
 else()
   find_program(PROTOC protoc REQUIRED)
   find_program(GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
-  if(TOWNSFOLK_SANITIZE MATCHES "thread")
-    # The sanitizer can pass over code that was not built for it only where that is in libraries of its own.
+  if(TOWNSFOLK_SANITIZE)
+    # Sanitizers can pass over code that was not built for them only where that is in libraries of its own.
     target_link_libraries(townsfolk_grpc INTERFACE grpc++_unsecure grpc_unsecure gpr protobuf absl_strings absl_cord
                                                    absl_synchronization Threads::Threads)
   else()

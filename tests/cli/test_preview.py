@@ -18,7 +18,7 @@ from tests.cli.conftest import Command
 from tests.fakes import Reply, ScriptedEngine, unavailable, write_adapter, write_persona
 from townsfolk.cli import preview as preview_command
 from townsfolk.cli.preview_variants import make_variants
-from townsfolk.cli.preview_view import SHADES, LiveComparison, Voice, pieces_of, print_comparison, shade
+from townsfolk.cli.preview_view import SHADES, LiveComparison, Voice, _table, pieces_of, print_comparison, shade
 from townsfolk.config import Settings
 from townsfolk.daemon.server import Daemon
 from townsfolk.errors import InvalidArgument
@@ -330,3 +330,14 @@ def test_a_running_comparison_fits_its_terminal() -> None:
     lines = sink.getvalue().splitlines()
     assert len(lines) <= 24
     assert "4 speaking · 16 tokens" in lines[-1]
+
+
+def test_figures_stand_in_one_row_for_each_variant_even_in_a_narrow_terminal() -> None:
+    console, sink = terminal(width=80)
+    voices = voices_of_a_line()
+    for voice, label in zip(voices, ("base model", "forest_elf · prompt and adapter"), strict=True):
+        voice.label, voice.stats = label, common_pb2.TurnStats(completion_tokens=1234, prompt_tokens=567)
+    console.print(_table(voices))
+    rows = [line for line in sink.getvalue().splitlines() if "1,234" in line]
+    assert len(rows) == 2
+    assert "forest_elf · prompt and adapter" in rows[1]

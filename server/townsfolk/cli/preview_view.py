@@ -193,7 +193,7 @@ def _progress(voice: Voice) -> str:
 def _table(voices: Sequence[Voice]) -> Table:
     """What each variant cost, one row each."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column()
+    table.add_column(no_wrap=True)
     for heading in ("tokens", "first token", "tokens/s", "prompt", "of it cached", "lines in a step", "perplexity"):
         table.add_column(heading, justify="right")
     for voice in voices:

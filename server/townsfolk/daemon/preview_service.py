@@ -108,7 +108,8 @@ class _Voice:
 
     def _likelihoods(self, event: TurnEvent) -> Sequence[TokenLikelihood]:
         if isinstance(event.what, SpeechDelta):
-            return event.what.likelihoods
+            likelihoods, event.what.likelihoods = event.what.likelihoods, ()  # the turn's record holds on to the delta
+            return likelihoods
         if isinstance(event.what, TurnFinished) and self._turn.line is not None:
             return self._turn.line.unspoken
         return ()

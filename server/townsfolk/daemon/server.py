@@ -102,7 +102,7 @@ class Daemon:
         self._dialogue = DialogueService(
             self.runner, self._admission, own.max_stream_turns, resume_grace_s=own.resume_grace_s
         )
-        previews = PreviewRunner(self.runner, engine, self.library, default_deadline_s=own.default_deadline_s)
+        previews = PreviewRunner(self.runner, engine, self.library)
         self._previews = PreviewService(previews, self.runner, self._admission, own.max_text_bytes)
         self._personas = PersonaService(self.library, engine)
         self._activity = Activity()

@@ -35,16 +35,12 @@ class PreviewRunner:
         runner: runs the turns.
         engine: that the runner asks.
         library: of the personas.
-        default_deadline_s: for calls that come with none.
     """
 
-    def __init__(
-        self, runner: TurnRunner, engine: Engine, library: PersonaLibrary, *, default_deadline_s: float = 120.0
-    ) -> None:
+    def __init__(self, runner: TurnRunner, engine: Engine, library: PersonaLibrary) -> None:
         self._runner = runner
         self._engine = engine
         self._library = library
-        self._default_deadline_s = default_deadline_s
 
     async def start(
         self,
@@ -61,7 +57,7 @@ class PreviewRunner:
         """
         turns = [
             Turn(secrets.token_hex(16), variant.persona_id, None, outbox, end,
-                 text=comparison.text, situation=comparison.situation, may_fall_back=False)
+                 text=comparison.text, situation=comparison.situation, may_fall_back=False, kept=False)
             for variant, end in zip(comparison.variants, on_end, strict=True)
         ]  # fmt: skip
         if not self._engine.ready:
@@ -71,9 +67,8 @@ class PreviewRunner:
         session = self._runner.sessions.get(comparison.session_id) if comparison.session_id else None
         histories = [_history(session, comparison, index) for index in range(len(turns))]
         plans = await asyncio.to_thread(self._plan_all, comparison, session, histories)
-        seconds = self._default_deadline_s if call_deadline_s is None else call_deadline_s
         for turn, plan in zip(turns, plans, strict=True):
-            self._runner.start_planned(turn, plan, PRIORITY, seconds)
+            self._runner.start_planned(turn, plan, priority=PRIORITY, call_deadline_s=call_deadline_s)
         return turns
 
     def _plan_all(

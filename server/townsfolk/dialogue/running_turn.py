@@ -23,7 +23,8 @@ class Turn:
     """A turn that runs or waits. ``on_end`` is called once, after its last event.
 
     ``refusal`` keeps the engine from being asked. ``may_fall_back`` tells whether a fallback line may stand in for the
-    line. ``heard_characters`` bounds what the session will remember of it, where less was heard than said.
+    line, ``kept`` whether the turn is known after its end. ``heard_characters`` bounds what the session will remember
+    of it, where less was heard than said.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Turn:
     situation: str = ""
     refusal: TownsfolkError | None = None
     may_fall_back: bool = True
+    kept: bool = True
     priority: int = 0
     deadline_s: float = 0.0
     asked_stops: tuple[str, ...] = ()

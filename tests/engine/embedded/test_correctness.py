@@ -10,7 +10,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from tests.engine.embedded.driver import adapter_ref, make_engine, run_lines
+from tests.engine.embedded.driver import adapter_ref, load_adapters, make_engine, run_lines
 from tests.engine.embedded.tiny_models import (
     FAMILIES,
     RECIPES,
@@ -53,6 +53,7 @@ def test_mixed_adapters_and_base_rows_equal_transformers_and_peft(family: str, t
     prompts = [torch.randint(3, VOCABULARY, (n,), generator=generator).tolist() for n in lengths]
 
     engine = make_engine(folder, prefill_chunk=16, max_running=8, adapter_columns=192)
+    load_adapters(engine, [adapter_ref(tmp_path / recipe.name) for recipe in RECIPES])
     greedy = SamplingParams(temperature=0.0, max_tokens=NEW_TOKENS)
     lines = run_lines(
         engine,
@@ -82,6 +83,7 @@ def test_one_adapter_at_many_scales_in_one_step_equals_peft_at_each(family: str,
     speakers = [(first, 0.25), (first, 1.0), (other, 0.5), (first, 1.75), (None, 1.0), (first, 2.0), (first, 0.25)]
 
     engine = make_engine(folder, prefill_chunk=16, max_running=8, adapter_columns=96)
+    load_adapters(engine, [adapter_ref(first), adapter_ref(other)])
     greedy = SamplingParams(temperature=0.0, max_tokens=NEW_TOKENS)
     requests = [
         Generate(i, prompt, greedy, [], adapter_ref(path, scale) if path else None, top_tokens=1)

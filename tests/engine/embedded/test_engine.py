@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from tests.engine.embedded.driver import Line, adapter_ref, collect, drive, make_engine, run_lines
+from tests.engine.embedded.driver import Line, adapter_ref, collect, drive, load_adapters, make_engine, run_lines
 from tests.engine.embedded.tiny_models import (
     VOCABULARY,
     AdapterRecipe,
@@ -94,6 +94,7 @@ def test_a_long_prompt_is_read_in_chunks_while_others_go_on_speaking(model: Path
 
 def test_different_adapters_and_base_rows_share_a_decode_step(model: Path, adapters: list[AdapterRef]) -> None:
     engine = make_engine(model)
+    load_adapters(engine, adapters[:5])
     requests = [Generate(i, prompt_of(6, i), GREEDY, [], a) for i, a in enumerate([*adapters[:5], None, None])]
     lines = run_lines(engine, requests)
     assert engine.stats().adapters_per_step[5] > 0

@@ -10,7 +10,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from tests.engine.embedded.driver import adapter_ref, make_engine, prompt_logits, run_lines
+from tests.engine.embedded.driver import adapter_ref, load_adapters, make_engine, prompt_logits, run_lines
 from tests.engine.embedded.tiny_models import RECIPES, write_adapter
 from townsfolk.dialogue.prompt import PromptBuilder
 from townsfolk.dialogue.tokenizer import TextTokenizer
@@ -86,6 +86,7 @@ def test_a_mixed_batch_in_fp32_equals_transformers_and_peft_token_by_token(
     real_model_path: Path, reference: Reference
 ) -> None:
     engine = make_engine(real_model_path, adapter_columns=192, max_running=8, prefill_chunk=24)
+    load_adapters(engine, [adapter for adapter in reference.adapters if adapter])
     greedy = SamplingParams(temperature=0.0, max_tokens=NEW_TOKENS)
     lines = run_lines(
         engine,
