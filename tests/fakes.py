@@ -79,6 +79,7 @@ class Line:
     adapter: AdapterRef | None
     priority: int
     prompt_ids: list[int]
+    json_schema: str = ""
     cancelled: bool = False
     dead: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -158,11 +159,12 @@ class ScriptedEngine:
         adapter: AdapterRef | None = None,
         priority: int = 0,
         top_tokens: int = 0,
+        json_schema: str = "",
     ) -> Finished:
         if not self._ready:
             raise Unavailable("the engine is not running")
         reply = self.script.popleft() if self.script else Reply()
-        line = Line(read_prompt(prompt), sampling, adapter, priority, prompt)
+        line = Line(read_prompt(prompt), sampling, adapter, priority, prompt, json_schema)
 
         def likelihood(token: int) -> TokenLikelihood | None:
             return scripted_likelihood(token, top_tokens) if top_tokens else None

@@ -46,7 +46,7 @@ from townsfolk.engine.messages import (
     decode,
     encode,
 )
-from townsfolk.errors import TownsfolkError, Unavailable, from_status
+from townsfolk.errors import FailedPrecondition, TownsfolkError, Unavailable, from_status
 
 log = logging.getLogger(__name__)
 
@@ -169,8 +169,11 @@ class EngineProcess:
         adapter: AdapterRef | None = None,
         priority: int = 0,
         top_tokens: int = 0,
+        json_schema: str = "",
     ) -> Finished:
         self._require_ready()
+        if json_schema:
+            raise FailedPrecondition(f"the engine {self.name} cannot hold a line to a JSON schema")
         line_id = next(self._ids)
         line = self._lines[line_id] = _Line(listener)
         try:
