@@ -69,6 +69,7 @@ class StoryComposer:
         writing = time.monotonic()
         written = await self._write_all(texts, tell, in_turn=request.in_turn)
         texts_s = time.monotonic() - writing
+        written.sort(key=lambda end: end.index)
         prompts = [end.text for end in written if end.part is Part.PICTURE_PROMPT]
         drawn = await self._illustrator.draw(prompts, request.picture, tell) if request.picture else 0
         story = next(end.text for end in written if end.part is Part.STORY)
