@@ -8,7 +8,7 @@ import logging
 import grpc
 from grpc_reflection.v1alpha import reflection
 
-from townsfolk.config import Settings
+from townsfolk.config import PictureSettings, Settings
 from townsfolk.daemon.address import Address, check_exposure, parse_address
 from townsfolk.daemon.admission import Admission
 from townsfolk.daemon.auth import TokenInterceptor, read_token
@@ -111,7 +111,7 @@ class Daemon:
         previews = PreviewRunner(self.runner, engine, self.library)
         self._previews = PreviewService(previews, self.runner, self._admission, own.max_text_bytes)
         composer = StoryComposer(self.runner, engine, self.library, Illustrator(painter))
-        self._stories = StoryService(composer, self._admission, PictureWish())
+        self._stories = StoryService(composer, self._admission, _left_open(settings.pictures))
         self._personas = PersonaService(self.library, engine)
         self._activity = Activity()
         self._health = Health(SERVICES)
@@ -260,6 +260,13 @@ class Daemon:
             LiveSetting("exit_when_idle_s", self, "exit_when_idle_s"),
         )
         return ConsoleTown(self.runner, self.library, self._dialogue, self._personas, stats, settings)
+
+
+def _left_open(pictures: PictureSettings) -> PictureWish:
+    """What a story's pictures are like where its request does not say."""
+    return PictureWish(
+        width=pictures.width, height=pictures.height, style=pictures.style, negative_prompt=pictures.negative_prompt
+    )
 
 
 SERVER_OPTIONS = [
