@@ -308,6 +308,16 @@ async def test_each_picture_has_a_prompt_of_its_own_written_in_the_same_steps(st
     assert all(end.stats.max_batch_rows == 4 for end in ends(responses, pb.STORY_PART_PICTURE_PROMPT))
 
 
+async def test_prompts_alone_are_written_where_no_picture_is_wanted(start: StartStories) -> None:
+    painter = ScriptedPainter()
+    town = await start(painter)
+    script(town, "one", "two")
+    responses = await town.compose(picture=pb.PictureParams(count=2, prompts_only=True))
+    assert len(ends(responses, pb.STORY_PART_PICTURE_PROMPT)) == 2
+    assert not painter.orders
+    assert not responses[-1].finished.has_picture
+
+
 async def test_without_a_painter_the_story_comes_and_says_why_it_has_no_picture(town: StoryTown) -> None:
     responses = await town.compose(picture=pb.PictureParams())
     (failed,) = [r.part_failed for r in responses if r.HasField("part_failed")]
@@ -398,9 +408,7 @@ async def test_a_cancelled_call_frees_both_texts(start: StartStories) -> None:
 async def test_a_text_that_fails_ends_the_call_and_its_neighbour(start: StartStories) -> None:
     town = await start()
     held = Reply(PROMPT, hold=asyncio.Event(), hold_after=2)
-    town.engine.script.extend(
-        [Reply(json.dumps(CONCEPT)), Reply(STORY, error=unavailable(), fail_after=4), held]
-    )
+    town.engine.script.extend([Reply(json.dumps(CONCEPT)), Reply(STORY, error=unavailable(), fail_after=4), held])
     responses, error = await _until_failure(town.call())
     assert error.code() == grpc.StatusCode.UNAVAILABLE
     assert "the story failed: the engine is gone" in (error.details() or "")
@@ -471,7 +479,7 @@ async def test_a_daemon_that_stops_ends_its_stories(start: StartStories) -> None
         ({"picture": pb.PictureParams(count=5)}, "picture.count must be 1 to 4"),
         ({"picture": pb.PictureParams(steps=0)}, "picture.steps must be 1 to 100"),
         ({"picture": pb.PictureParams(style="x" * 201)}, "picture.style has 201"),
-        ({"picture": pb.PictureParams(negative_prompt="x" * 501)}, "picture.negative_prompt has 501"),
+        ({"picture": pb.PictureParams(negative_prompt="x" * 4001)}, "picture.negative_prompt has 4,001"),
         ({"concept": pb.Concept(title="A", hero="B", conflict="C")}, "the concept's place has 0 characters"),
         ({"concept": pb.Concept(**{**CONCEPT, "title": "x" * 121})}, "the concept's title has 121 characters"),
     ],

@@ -114,7 +114,9 @@ async def _serve(settings: Settings, stop_on_stdin_close: bool, parent_holds_std
     from townsfolk.engine.process import EngineProcess
     from townsfolk.pictures.choose import make_painter
 
-    daemon = AnnouncedDaemon(settings, EngineProcess(settings.engine), await asyncio.to_thread(make_painter, settings.pictures))
+    daemon = AnnouncedDaemon(
+        settings, EngineProcess(settings.engine), await asyncio.to_thread(make_painter, settings.pictures)
+    )
     if stop_on_stdin_close:
         _at_end_of_stdin(daemon.request_stop)
     elif parent_holds_stdin:  # a game that lives is a client, even between two connections

@@ -202,4 +202,5 @@ def _picture_wish(message: pb.PictureParams, left_open: PictureWish) -> PictureW
         seed=message.seed if message.HasField("seed") else None,
         negative_prompt=message.negative_prompt or left_open.negative_prompt,
         count=message.count or left_open.count,
+        prompts_only=message.prompts_only,
     )

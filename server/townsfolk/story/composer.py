@@ -71,7 +71,9 @@ class StoryComposer:
         texts_s = time.monotonic() - writing
         written.sort(key=lambda end: end.index)
         prompts = [end.text for end in written if end.part is Part.PICTURE_PROMPT]
-        drawn = await self._illustrator.draw(prompts, request.picture, tell) if request.picture else 0
+        drawn = 0
+        if request.picture is not None and not request.picture.prompts_only:
+            drawn = await self._illustrator.draw(prompts, request.picture, tell)
         story = next(end.text for end in written if end.part is Part.STORY)
         total_s = time.monotonic() - began
         seed = request.sampling.seed or 0

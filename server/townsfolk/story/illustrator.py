@@ -57,8 +57,8 @@ class Illustrator:
     async def _paint(self, prompt: str, wish: PictureWish, index: int, tell: Tell) -> PictureDrawn:
         if self._painter is None:
             raise FailedPrecondition(
-                "this daemon has nothing to draw with, so the story comes without pictures; docs/pictures.md says what to "
-                "start or install"
+                "this daemon has nothing to draw with, so the story comes without pictures; docs/pictures.md says what "
+                "to start or install"
             )
         words = in_style(wish.style, prompt)
         try:

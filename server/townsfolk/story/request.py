@@ -18,7 +18,7 @@ MIN_WORDS, MAX_WORDS = 50, 1000
 MAX_PICTURES = 4
 MIN_SIDE, MAX_SIDE, SIDE_STEP = 64, 2048, 8  # pixels
 MAX_STYLE_CHARACTERS = 200
-MAX_NEGATIVE_CHARACTERS = 500
+MAX_NEGATIVE_CHARACTERS = 4000
 MAX_STEPS = 100
 MAX_DEADLINE_S = 3600.0
 SEED_BITS = 32  # short enough to type again, and what every picture model takes
@@ -35,6 +35,7 @@ class PictureWish:
     seed: int | None = None
     negative_prompt: str = ""
     count: int = 1
+    prompts_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
