@@ -234,7 +234,8 @@ async def _measure(town: Town, request: ComposeRequest, draft: Draft, timeout_s:
         for in_turn in (True, False):
             once_more = type(request)()
             once_more.CopyFrom(request)
-            once_more.concept.CopyFrom(draft.concept)
+            if draft.concept is not None:
+                once_more.concept.CopyFrom(draft.concept)
             once_more.picture.prompts_only = True
             once_more.in_turn = in_turn
             runs.append(Draft())

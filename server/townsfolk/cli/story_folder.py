@@ -146,7 +146,8 @@ def _recipe(draft: Draft, recipe: Recipe) -> dict[str, Any]:
     request = type(recipe.request)()
     request.CopyFrom(recipe.request)
     request.ClearField("deadline_s")
-    request.concept.CopyFrom(draft.concept)
+    if draft.concept is not None:
+        request.concept.CopyFrom(draft.concept)
     end = draft.end
     return {
         "format": FORMAT,

@@ -53,7 +53,7 @@ class LiveStory:
         panels = len(self._draft.texts)
         rows = -(-panels // columns_for(panels, width))
         room = self._console.height - CONCEPT_ROWS - len(self._draft.pictures) - 2
-        parts = [_concept_panel(self._draft, width)]
+        parts: list[RenderableType] = [_concept_panel(self._draft, width)]
         if self._draft.concept is not None:
             parts.append(_texts(self._draft, width, max(LEAST_BODY_ROWS, room // rows - 2)))
         parts += [_picture_line(index, picture) for index, picture in sorted(self._draft.pictures.items())]
