@@ -322,7 +322,7 @@ def test_a_failed_text_keeps_the_concept_to_go_on_from(run: Command, town: Town,
 
 
 def test_nothing_is_written_where_nothing_was_finished(run: Command, town: Town, out: Path) -> None:
-    town.engine.script.append(Reply("no concept"))
+    town.engine.script.append(Reply('{"title": ', reason="length"))
     outcome = run("story", "a lighthouse", "--out", str(out), "--address", town.address)
     assert outcome.code == 1
     assert "no usable concept" in outcome.err

@@ -417,10 +417,14 @@ async def test_a_text_that_fails_ends_the_call_and_its_neighbour(start: StartSto
     assert town.engine.lines[2].cancelled
 
 
-@pytest.mark.parametrize("text", ["I like ships.", '{"title": "x"}', json.dumps({**CONCEPT, "hero": "   "})])
-async def test_a_concept_that_does_not_parse_is_one_sentence(start: StartStories, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "reason"), [('{"title": "x', "length"), (json.dumps({**CONCEPT, "hero": "   "}), "stop")]
+)
+async def test_a_concept_that_is_cut_or_says_nothing_is_one_sentence(
+    start: StartStories, text: str, reason: str
+) -> None:
     town = await start()
-    town.engine.script.append(Reply(text))
+    town.engine.script.append(Reply(text, reason=reason))
     _, error = await _until_failure(town.call())
     assert error.code() == grpc.StatusCode.FAILED_PRECONDITION
     assert "no usable concept" in (error.details() or "")
@@ -438,7 +442,7 @@ async def test_an_engine_without_grammars_says_so(start: StartStories) -> None:
 
 async def test_a_story_past_its_deadline_ends_with_that_status(start: StartStories) -> None:
     town = await start()
-    town.engine.script.append(Reply(hold=asyncio.Event()))
+    town.engine.script.append(Reply(json.dumps(CONCEPT), hold=asyncio.Event()))
     _, error = await _until_failure(town.call(deadline_s=0.1))
     assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     assert "0.1 s" in (error.details() or "")

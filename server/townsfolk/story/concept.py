@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, fields
 
 from townsfolk.dialogue.prompt import Exchange
 from townsfolk.errors import FailedPrecondition, InvalidArgument
+from townsfolk.personas.schema import Sampling
 
 MAX_FIELD_CHARACTERS = 120
-MAX_CONCEPT_TOKENS = 640  # four fields of 120 characters and their names, where a character is hardly over a token
+MAX_CONCEPT_TOKENS = 800  # the longest concept, where a character takes two or three tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,39 +36,61 @@ class Concept:
 
 
 FIELDS = tuple(field.name for field in fields(Concept))
+# Of what the model may write: less than is allowed, so that it comes to the point.
+LONGEST = {"title": 60, "hero": 80, "conflict": 110, "place": 80}
 SCHEMA = json.dumps(
     {
         "type": "object",
-        "properties": {name: {"type": "string", "minLength": 1, "maxLength": MAX_FIELD_CHARACTERS} for name in FIELDS},
+        "properties": {name: {"type": "string", "minLength": 1, "maxLength": LONGEST[name]} for name in FIELDS},
         "required": list(FIELDS),
         "additionalProperties": False,
     }
 )
+# A small model that is to keep to an idea: likely words, and no penalty for those of the idea itself.
+INVENTING = Sampling(
+    temperature=0.6, top_k=0, top_p=0.95, min_p=0.08, repetition_penalty=1.05, max_tokens=MAX_CONCEPT_TOKENS
+)
 INVENTOR = (
-    "You invent stories. You are given an idea and answer with a JSON object of four short strings: title, the story's "
-    "title; hero, who it is about; conflict, what goes wrong; place, where it happens. Keep to the idea. "
-    "Each string is at most twelve words long."
+    "You invent stories. You are given an idea and answer with a JSON object of four short strings: title; hero, a "
+    "name and who that is; conflict, what goes wrong; place, where it happens. Keep to the idea."
 )
 EXAMPLES = tuple(
-    Exchange("", idea, concept.as_json())
-    for idea, concept in (
+    Exchange("", f"Idea: {idea}", Concept(*fields).as_json())
+    for idea, *fields in (
         (
-            "Idea: a baker who is afraid of ovens",
-            Concept(
-                "The Cold Bakery",
-                "Oskar, a baker with burnt hands",
-                "the oven must be lit again before the feast",
-                "a village under a snowy mountain",
-            ),
+            "a baker who is afraid of ovens",
+            "The Cold Bakery",
+            "Oskar, a baker with burnt hands",
+            "the oven must be lit again before the feast",
+            "a village under a snowy mountain",
         ),
         (
-            "Idea: robots can dream",
-            Concept(
-                "What the Sweeper Dreamed",
-                "Unit Seven, a robot that sweeps the streets",
-                "it dreams of snow and will not sweep it away",
-                "a city of glass towers",
-            ),
+            "robots can dream",
+            "What the Sweeper Dreamed",
+            "Unit Seven, a robot that sweeps the streets",
+            "it dreams of snow and will not sweep it away",
+            "a city of glass towers",
+        ),
+        (
+            "a letter that comes too late",
+            "Forty Years in the Post",
+            "Mrs. Adeyemi, a retired teacher",
+            "the boy who asked her to marry him never got an answer",
+            "a flat above a post office",
+        ),
+        (
+            "the sea takes back an island",
+            "Tomorrow's Tide",
+            "Kaia, the youngest fisher on the island",
+            "her grandfather will not leave the house that is sinking",
+            "a sandy island in the south",
+        ),
+        (
+            "a fox goes to school",
+            "A Tail Under the Desk",
+            "Rufus, a fox in a borrowed coat",
+            "the teacher wants to see what is under his hat",
+            "a schoolhouse at the edge of a wood",
         ),
     )
 )

@@ -11,8 +11,7 @@ from townsfolk.dialogue.request import SamplingOverrides, merged_sampling
 from townsfolk.engine.messages import AdapterRef
 from townsfolk.errors import FailedPrecondition, InvalidArgument, NotFound, TownsfolkError, from_status
 from townsfolk.personas.library import LoadedPersona, PersonaLibrary
-from townsfolk.personas.schema import Sampling
-from townsfolk.story.concept import EXAMPLES, INVENTOR, MAX_CONCEPT_TOKENS, SCHEMA, Concept
+from townsfolk.story.concept import EXAMPLES, INVENTING, INVENTOR, MAX_CONCEPT_TOKENS, SCHEMA, Concept
 from townsfolk.story.events import Part
 from townsfolk.story.request import StoryRequest
 
@@ -73,7 +72,7 @@ def find_writers(request: StoryRequest, library: PersonaLibrary) -> Writers:
 def concept_text(request: StoryRequest, writers: Writers, prompts: PromptBuilder) -> Text:
     """The first pass: the base model, under the grammar of a concept."""
     asked = replace(request.sampling, max_tokens=MAX_CONCEPT_TOKENS)
-    sampling = merged_sampling(Sampling(), asked)  # type: ignore[call-arg]
+    sampling = merged_sampling(INVENTING, asked)
     prompts.check_reply(sampling.max_tokens)
     lines = [f"Idea: {request.idea}"]
     if writers.cast:
