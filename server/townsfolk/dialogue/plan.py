@@ -14,6 +14,7 @@ class LinePlan:
     """A line before it is spoken: its prompt as token ids, how tokens are drawn, what ends it, whose voice it has.
 
     ``history`` are the exchanges that the prompt holds; ``top_tokens`` and ``json_schema`` as in ``Generate``.
+    A line with a schema should have no ``stops``: they would end it in the middle of a JSON string.
     """
 
     prompt: Sequence[int]

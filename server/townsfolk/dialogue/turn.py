@@ -317,9 +317,15 @@ class TurnRunner:
         listener = _Listener(turn, line, plan.adapter)
         try:
             finished = await self._engine.generate(
-                list(plan.prompt), plan.sampling, stop_ids, listener, plan.adapter, priority, plan.top_tokens,
+                list(plan.prompt),
+                plan.sampling,
+                stop_ids,
+                listener,
+                plan.adapter,
+                priority,
+                plan.top_tokens,
                 plan.json_schema,
-            )  # fmt: skip
+            )
         except _StopSpoken:
             return FinishReason.STOP
         if finished.reason == "cancelled":  # the engine gave the line up by itself, while it was stopped

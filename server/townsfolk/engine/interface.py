@@ -70,7 +70,7 @@ class Engine(Protocol):
     ) -> Finished:
         """One line, into ``listener``. Cancelling the call cancels the line; nothing is heard once it has returned.
 
-        ``top_tokens`` as in ``Generate``. ``json_schema``: the text of a JSON schema that the line is held to.
+        ``top_tokens`` and ``json_schema`` as in ``Generate``.
 
         Raises ``InvalidArgument`` or ``FailedPrecondition`` for what is wrong with the request or its adapter,
         ``ResourceExhausted`` when the queue is full, ``Unavailable`` when the engine is down or dies.

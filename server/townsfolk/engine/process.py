@@ -45,7 +45,7 @@ from townsfolk.engine.messages import (
     UnloadAdapter,
     encode,
 )
-from townsfolk.errors import FailedPrecondition, TownsfolkError, Unavailable, from_status
+from townsfolk.errors import TownsfolkError, Unavailable, from_status
 
 log = logging.getLogger(__name__)
 
@@ -170,12 +170,10 @@ class EngineProcess:
         json_schema: str = "",
     ) -> Finished:
         self._require_ready()
-        if json_schema:
-            raise FailedPrecondition(f"the engine {self.name} cannot hold a line to a JSON schema")
         line_id = next(self._ids)
         line = self._lines[line_id] = _Line(listener)
         try:
-            await self._send(Generate(line_id, prompt, sampling, stop_ids, adapter, priority, top_tokens))
+            await self._send(Generate(line_id, prompt, sampling, stop_ids, adapter, priority, top_tokens, json_schema))
             return await line.end
         finally:
             del self._lines[line_id]
