@@ -100,12 +100,16 @@ def _load(settings: PictureSettings) -> SdxlModel:
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     try:
         import torch
+        from diffusers.utils.logging import disable_progress_bar as disable_diffusers_bars
+        from transformers.utils.logging import disable_progress_bar as disable_transformers_bars
 
         from townsfolk.pictures.sdxl import SdxlModel
     except ImportError as error:
         raise FailedPrecondition(
             f"painting needs the package {error.name}; install it with: pip install 'townsfolk[pictures]'"
         ) from error
+    disable_diffusers_bars()
+    disable_transformers_bars()
     if settings.threads:
         torch.set_num_threads(settings.threads)
     return SdxlModel(settings)
