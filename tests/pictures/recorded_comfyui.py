@@ -117,4 +117,6 @@ class RecordedComfyUi:
             await send("execution_success", prompt_id=PROMPT_ID, timestamp=1750000000002)
         self.running.remove(PROMPT_ID)
         await send("executing", node=None, prompt_id=PROMPT_ID)
-        await reader.read()
+        while data := await reader.read(4096):
+            protocol.receive_data(data)
+            await flush()
