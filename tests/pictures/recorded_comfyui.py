@@ -120,3 +120,5 @@ class RecordedComfyUi:
         while data := await reader.read(4096):
             protocol.receive_data(data)
             await flush()
+            if protocol.close_expected():
+                return

@@ -24,9 +24,15 @@ ORDER = PictureOrder("a lighthouse", 64, 64, None, 7)
 
 @pytest.fixture(autouse=True)
 def quiet_libraries() -> Iterator[None]:
+    """On one thread: threads cost more than they bring with a model of this size."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # diffusers' and transformers' own
         yield
+    torch.set_num_threads(threads)
 
 
 def load(folder: Path, **settings: Any) -> SdxlModel:

@@ -109,7 +109,7 @@ def _load(settings: PictureSettings) -> SdxlModel:
             f"painting needs the package {error.name}; install it with: pip install 'townsfolk[pictures]'"
         ) from error
     disable_diffusers_bars()
-    disable_transformers_bars()
+    disable_transformers_bars()  # type: ignore[no-untyped-call]
     if settings.threads:
         torch.set_num_threads(settings.threads)
     return SdxlModel(settings)
