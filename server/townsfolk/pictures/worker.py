@@ -12,6 +12,7 @@ import os
 import queue
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from townsfolk.child_process import leave_signals_to_the_daemon, take_standard_output
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("townsfolk.pictures")
 
 NICENESS = 10
+OOM_SCORE_ADJUSTMENT = "500"  # of 1000: as if it held half of the machine's memory more
 EXIT_OK, EXIT_FAILED = 0, 1
 
 
@@ -77,8 +79,7 @@ def main() -> None:
     outgoing = take_standard_output()
     inbox = _Inbox()
     threading.Thread(target=_read_messages, args=(sys.stdin.buffer, inbox), daemon=True).start()
-    with contextlib.suppress(OSError, AttributeError):  # Windows has no niceness; the daemon sets a priority there
-        os.nice(NICENESS)
+    _stand_back()
     try:
         model = _load(settings)
     except TownsfolkError as error:
@@ -91,6 +92,15 @@ def main() -> None:
     _write(outgoing, model.describe())
     while True:
         _paint(model, inbox.next_order(), inbox, outgoing)
+
+
+def _stand_back() -> None:
+    """Let everybody else have the CPU first, and be the first to go when memory runs out."""
+    if sys.platform == "win32":  # the daemon has set the priority
+        return
+    os.nice(NICENESS)
+    with contextlib.suppress(OSError):  # Linux alone has it
+        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE_ADJUSTMENT)
 
 
 def _load(settings: PictureSettings) -> SdxlModel:
