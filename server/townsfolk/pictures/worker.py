@@ -27,7 +27,6 @@ from townsfolk.pictures.messages import (
     Paint,
     Painted,
     PaintFailed,
-    Shutdown,
     StepDone,
 )
 
@@ -42,33 +41,30 @@ EXIT_OK, EXIT_FAILED = 0, 1
 
 
 class _Inbox:
-    """Orders to paint, and those given up; filled by the thread that reads standard input."""
+    """Orders to paint, and those given up; filled by the thread that reads standard input.
+
+    Order ids only rise and one order is out at a time, so giving one up gives up all before it too.
+    """
 
     def __init__(self) -> None:
         self._orders: queue.SimpleQueue[Paint] = queue.SimpleQueue()
-        self._given_up: set[int] = set()
-        self._last_begun = 0
+        self._last_given_up = 0
 
     def put(self, message: Message) -> None:
         """Take a message of the daemon in."""
         match message:
             case Paint():
                 self._orders.put(message)
-            case CancelPaint(order_id) if order_id >= self._last_begun:
-                self._given_up.add(order_id)
-            case Shutdown():
-                os._exit(EXIT_OK)
+            case CancelPaint(order_id):
+                self._last_given_up = order_id
 
     def next_order(self) -> Paint:
         """Wait for an order."""
-        order = self._orders.get()
-        self._last_begun = order.order_id
-        self._given_up = {order_id for order_id in self._given_up if order_id >= order.order_id}
-        return order
+        return self._orders.get()
 
     def given_up(self, order_id: int) -> bool:
         """Whether nobody waits for the order any more."""
-        return order_id in self._given_up
+        return order_id <= self._last_given_up
 
 
 def main() -> None:
