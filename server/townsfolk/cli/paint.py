@@ -76,7 +76,7 @@ def paint(
 ) -> None:
     """Paint one picture, without a daemon.
 
-    Uses a running ComfyUI or AUTOMATIC1111, or Stable Diffusion XL itself with `pip install 'townsfolk[pictures]'`.
+    Uses a running ComfyUI or AUTOMATIC1111, or Stable Diffusion XL itself where the extra `pictures` is installed.
     Prompt, seed, steps and model are written into the PNG. Ctrl-C stops between two steps and writes nothing.
 
     Example: townsfolk paint "a lighthouse on a cliff, storm" --style "ink and watercolour" --out lighthouse.png

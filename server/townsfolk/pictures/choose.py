@@ -26,7 +26,7 @@ HOW_TO_PAINT = (
 def make_painter(settings: PictureSettings) -> Painter | None:
     """The painter that the settings name; ``None`` when there is nothing to paint with.
 
-    ``auto`` asks servers which they are, which takes two seconds at most for one that does not answer.
+    ``auto`` asks servers which they are and waits for them, a few seconds at most: call it outside an event loop.
     Raises ``InvalidArgument`` for an address that is no URL.
     """
     match settings.kind:

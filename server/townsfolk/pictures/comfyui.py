@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 DEFAULT_ADDRESS = "http://127.0.0.1:8188"
 CANCEL_TIMEOUT_S = 5.0
 PING_TIMEOUT_S = 120.0  # it may be deaf while it loads a model
+CLOSE_TIMEOUT_S = 1.0  # nor is its goodbye worth waiting for
 
 
 class ComfyUiPainter:
@@ -122,7 +123,9 @@ class ComfyUiPainter:
 
         url = f"{self._server.websocket_url}/ws?clientId={client_id}"
         try:
-            async with connect(url, max_size=MAX_PNG_BYTES, ping_timeout=PING_TIMEOUT_S, proxy=None) as socket:
+            async with connect(
+                url, max_size=MAX_PNG_BYTES, ping_timeout=PING_TIMEOUT_S, close_timeout=CLOSE_TIMEOUT_S, proxy=None
+            ) as socket:
                 yield socket
         except (OSError, WebSocketException) as error:
             raise self._server.lost(error) from error

@@ -23,11 +23,6 @@ class CancelPaint:
     order_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Shutdown:
-    """Stop, in the middle of a picture if need be."""
-
-
 # ── picture process → daemon ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -70,8 +65,8 @@ class PaintFailed:
     message: str
 
 
-Message = Paint | CancelPaint | Shutdown | Loaded | LoadFailed | StepDone | Painted | PaintFailed
+Message = Paint | CancelPaint | Loaded | LoadFailed | StepDone | Painted | PaintFailed
 
 # Parent and child always come from one installation, so tags may change between versions.
-MESSAGE_TYPES = (Paint, CancelPaint, Shutdown, Loaded, LoadFailed, StepDone, Painted, PaintFailed, PictureOrder)
+MESSAGE_TYPES = (Paint, CancelPaint, Loaded, LoadFailed, StepDone, Painted, PaintFailed, PictureOrder)
 CODEC: FrameCodec[Message] = FrameCodec(MESSAGE_TYPES, Message)

@@ -103,12 +103,13 @@ class PictureServer:
                 f"{self.name} at {self.address} wants a password; "
                 "write it into pictures.address as http://user:password@host:port"
             )
-        if code in (404, 405):
+        said = _message_in(body)
+        if code in (404, 405) and said.lower() in ("", "not found", "method not allowed"):
             return FailedPrecondition(
                 f"{self.address} does not know {path}; is that {self.name}, and its API switched on "
                 "(AUTOMATIC1111: --api)?"
             )
-        return error_said(self.name, _message_in(body) or f"HTTP {code}")
+        return error_said(self.name, said or f"HTTP {code}")
 
 
 def error_said(name: str, said: str) -> TownsfolkError:

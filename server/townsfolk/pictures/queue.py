@@ -31,7 +31,8 @@ class PictureQueue:
         """
         if self._present > self._max_waiting:
             raise ResourceExhausted(
-                f"{self._max_waiting} pictures wait already; order this one when some are done", retry_after_s=10.0
+                f"the queue of pictures is full ({self._max_waiting} wait); order this one when some are done",
+                retry_after_s=10.0,
             )
         self._present += 1
         try:

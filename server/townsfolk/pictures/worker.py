@@ -12,6 +12,7 @@ import os
 import queue
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from townsfolk.child_process import leave_signals_to_the_daemon, take_standard_output
@@ -26,7 +27,6 @@ from townsfolk.pictures.messages import (
     Paint,
     Painted,
     PaintFailed,
-    Shutdown,
     StepDone,
 )
 
@@ -36,37 +36,35 @@ if TYPE_CHECKING:
 log = logging.getLogger("townsfolk.pictures")
 
 NICENESS = 10
+OOM_SCORE_ADJUSTMENT = "500"  # of 1000: as if it held half of the machine's memory more
 EXIT_OK, EXIT_FAILED = 0, 1
 
 
 class _Inbox:
-    """Orders to paint, and those given up; filled by the thread that reads standard input."""
+    """Orders to paint, and those given up; filled by the thread that reads standard input.
+
+    Order ids only rise and one order is out at a time, so giving one up gives up all before it too.
+    """
 
     def __init__(self) -> None:
         self._orders: queue.SimpleQueue[Paint] = queue.SimpleQueue()
-        self._given_up: set[int] = set()
-        self._last_begun = 0
+        self._last_given_up = 0
 
     def put(self, message: Message) -> None:
         """Take a message of the daemon in."""
         match message:
             case Paint():
                 self._orders.put(message)
-            case CancelPaint(order_id) if order_id >= self._last_begun:
-                self._given_up.add(order_id)
-            case Shutdown():
-                os._exit(EXIT_OK)
+            case CancelPaint(order_id):
+                self._last_given_up = order_id
 
     def next_order(self) -> Paint:
         """Wait for an order."""
-        order = self._orders.get()
-        self._last_begun = order.order_id
-        self._given_up = {order_id for order_id in self._given_up if order_id >= order.order_id}
-        return order
+        return self._orders.get()
 
     def given_up(self, order_id: int) -> bool:
         """Whether nobody waits for the order any more."""
-        return order_id in self._given_up
+        return order_id <= self._last_given_up
 
 
 def main() -> None:
@@ -77,8 +75,7 @@ def main() -> None:
     outgoing = take_standard_output()
     inbox = _Inbox()
     threading.Thread(target=_read_messages, args=(sys.stdin.buffer, inbox), daemon=True).start()
-    with contextlib.suppress(OSError, AttributeError):  # Windows has no niceness; the daemon sets a priority there
-        os.nice(NICENESS)
+    _stand_back()
     try:
         model = _load(settings)
     except TownsfolkError as error:
@@ -93,6 +90,15 @@ def main() -> None:
         _paint(model, inbox.next_order(), inbox, outgoing)
 
 
+def _stand_back() -> None:
+    """Let everybody else have the CPU first, and be the first to go when memory runs out."""
+    if sys.platform == "win32":  # the daemon has set the priority
+        return
+    os.nice(NICENESS)
+    with contextlib.suppress(OSError):  # Linux alone has it
+        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE_ADJUSTMENT)
+
+
 def _load(settings: PictureSettings) -> SdxlModel:
     if not settings.download:
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -100,12 +106,16 @@ def _load(settings: PictureSettings) -> SdxlModel:
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     try:
         import torch
+        from diffusers.utils.logging import disable_progress_bar as disable_diffusers_bars
+        from transformers.utils.logging import disable_progress_bar as disable_transformers_bars
 
         from townsfolk.pictures.sdxl import SdxlModel
     except ImportError as error:
         raise FailedPrecondition(
             f"painting needs the package {error.name}; install it with: pip install 'townsfolk[pictures]'"
         ) from error
+    disable_diffusers_bars()
+    disable_transformers_bars()  # type: ignore[no-untyped-call]
     if settings.threads:
         torch.set_num_threads(settings.threads)
     return SdxlModel(settings)
