@@ -9,6 +9,7 @@ from townsfolk.dialogue.comparison import NO_OVERRIDES
 from townsfolk.dialogue.request import MAX_SEED, SamplingOverrides, merged_sampling
 from townsfolk.errors import InvalidArgument
 from townsfolk.personas.schema import Sampling
+from townsfolk.pictures.painter import MAX_PROMPT_CHARACTERS, MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_MULTIPLE
 from townsfolk.story.concept import Concept, checked_concept, one_line
 
 MAX_IDEA_CHARACTERS = 2000
@@ -16,10 +17,7 @@ MAX_WISH_CHARACTERS = 120
 MAX_CAST = 8
 MIN_WORDS, MAX_WORDS = 50, 1000
 MAX_PICTURES = 4
-MIN_SIDE, MAX_SIDE, SIDE_STEP = 64, 2048, 8  # pixels
 MAX_STYLE_CHARACTERS = 200
-MAX_NEGATIVE_CHARACTERS = 4000
-MAX_STEPS = 100
 MAX_DEADLINE_S = 3600.0
 SEED_BITS = 32  # short enough to type again, and what every picture model takes
 
@@ -102,14 +100,14 @@ def checked_idea(idea: str, *, may_be_empty: bool = False) -> str:
 def _checked_picture(picture: PictureWish) -> PictureWish:
     for name in ("width", "height"):
         side = getattr(picture, name)
-        fits = MIN_SIDE <= side <= MAX_SIDE and side % SIDE_STEP == 0
-        _require(fits, f"picture.{name}", f"a multiple of {SIDE_STEP} from {MIN_SIDE} to {MAX_SIDE}")
+        fits = MIN_SIDE <= side <= MAX_SIDE and side % SIDE_MULTIPLE == 0
+        _require(fits, f"picture.{name}", f"a multiple of {SIDE_MULTIPLE} from {MIN_SIDE} to {MAX_SIDE}")
     _require(1 <= picture.count <= MAX_PICTURES, "picture.count", f"1 to {MAX_PICTURES}")
     if picture.steps is not None:
         _require(1 <= picture.steps <= MAX_STEPS, "picture.steps", f"1 to {MAX_STEPS}")
     seed = secrets.randbits(SEED_BITS) if picture.seed is None else picture.seed
     _require(0 <= seed <= MAX_SEED, "picture.seed", "an unsigned 64-bit number")
-    negative = _bounded(one_line(picture.negative_prompt), "picture.negative_prompt", MAX_NEGATIVE_CHARACTERS)
+    negative = _bounded(one_line(picture.negative_prompt), "picture.negative_prompt", MAX_PROMPT_CHARACTERS)
     style = _bounded(one_line(picture.style), "picture.style", MAX_STYLE_CHARACTERS)
     return replace(picture, style=style, negative_prompt=negative, seed=seed)
 
