@@ -212,7 +212,7 @@ def test_another_adapter_than_before_is_told_of(run: Command, town: Town, out: P
 
 def test_compare_measures_both_ways_and_keeps_the_figures(run: Command, town: Town, out: Path) -> None:
     town.script("one", "two")
-    town.script("one", "two", times=2, concept=False)
+    town.script("one", "two", times=6, concept=False)
     outcome = run("story", "a lighthouse", "--pictures", "2", "--compare", "--out", str(out), "--address", town.address)
     assert outcome.code == 0, outcome.err
     assert "measured: together" in outcome.err
@@ -221,7 +221,9 @@ def test_compare_measures_both_ways_and_keeps_the_figures(run: Command, town: To
     assert comparison["same_texts"]
     assert comparison["in_turn_s"] > 0
     assert comparison["together_s"] > 0
+    assert comparison["runs"] == 3
     assert comparison["together_steps"] <= comparison["in_turn_steps"]
+    assert [line.prompt for line in town.engine.lines[4:]] == [line.prompt for line in town.engine.lines[1:4]] * 6
     assert town.painter is not None
     assert len(town.painter.orders) == 2, "pictures were drawn for the comparison"
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 FRAMES_PER_S = 8.0  # drawing costs time on the cores that the model needs
 STORY_TIMEOUT_S = 900.0  # a picture on a CPU takes minutes
 SEED_BITS = 32  # short enough to type again
+COMPARED_RUNS = 3  # each way
 NO_PAINTER = 9  # gRPC's FAILED_PRECONDITION: nothing to draw with, which was not asked for by name
 
 
@@ -225,28 +226,34 @@ async def _show(draft: Draft, listening: asyncio.Future[None]) -> None:
 
 
 async def _measure(town: Town, request: ComposeRequest, draft: Draft, timeout_s: float) -> dict[str, Any]:
-    """Write the second pass twice more, with its prompts cached both times: one text after the other, and together."""
-    from townsfolk.cli.story_draft import Draft, sharing_of
+    """Write the second pass several times more, by turns one text after the other and all together; draw nothing.
+
+    Its prompts are in the cache every time, so that the ways differ in their steps alone.
+    """
+    from townsfolk.cli.story_draft import Draft
     from townsfolk.cli.story_view import Comparison, comparison_in_words
 
-    runs = []
-    with error_console().status("Writing it in turn, and together again …", spinner="dots"):
-        for in_turn in (True, False):
-            once_more = type(request)()
-            once_more.CopyFrom(request)
-            if draft.concept is not None:
-                once_more.concept.CopyFrom(draft.concept)
-            once_more.picture.prompts_only = True
-            once_more.in_turn = in_turn
-            runs.append(Draft())
-            await _compose(town, once_more, timeout_s, runs[-1], show=False)
-    comparison = Comparison(together=runs[1], in_turn=runs[0])
+    once_more = type(request)()
+    once_more.CopyFrom(request)
+    if draft.concept is not None:
+        once_more.concept.CopyFrom(draft.concept)
+    once_more.picture.prompts_only = True
+    together: list[Draft] = []
+    in_turn: list[Draft] = []
+    with error_console().status("Writing it again, in turn and together …", spinner="dots"):
+        for _ in range(COMPARED_RUNS):
+            for runs in (in_turn, together):
+                once_more.in_turn = runs is in_turn
+                runs.append(Draft())
+                await _compose(town, once_more, timeout_s, runs[-1], show=False)
+    comparison = Comparison(together, in_turn)
     error_console().print(comparison_in_words(comparison), style="bold", markup=False)
     return {
+        "runs": COMPARED_RUNS,
         "together_s": comparison.together_s,
-        "together_steps": sharing_of(comparison.together).steps,
+        "together_steps": comparison.together_steps,
         "in_turn_s": comparison.in_turn_s,
-        "in_turn_steps": sharing_of(comparison.in_turn).steps,
+        "in_turn_steps": comparison.in_turn_steps,
         "same_texts": comparison.same_texts,
     }
 

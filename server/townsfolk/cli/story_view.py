@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
@@ -23,22 +25,32 @@ CONCEPT_COLOUR, STORY_COLOUR, *PROMPT_COLOURS = COLOURS
 
 @dataclass(frozen=True)
 class Comparison:
-    """The second pass once with all texts together and once with one after the other, both with warm caches."""
+    """The second pass with all texts together and with one after the other, several times each, with warm caches."""
 
-    together: Draft
-    in_turn: Draft
+    together: Sequence[Draft]
+    in_turn: Sequence[Draft]
 
     @property
     def together_s(self) -> float:
-        return self.together.end.texts_s if self.together.end else 0.0
+        """Median of the runs."""
+        return median(draft.end.texts_s for draft in self.together if draft.end)
 
     @property
     def in_turn_s(self) -> float:
-        return self.in_turn.end.texts_s if self.in_turn.end else 0.0
+        """Median of the runs."""
+        return median(draft.end.texts_s for draft in self.in_turn if draft.end)
+
+    @property
+    def together_steps(self) -> int:
+        return sharing_of(self.together[-1]).steps
+
+    @property
+    def in_turn_steps(self) -> int:
+        return sharing_of(self.in_turn[-1]).steps
 
     @property
     def same_texts(self) -> bool:
-        return [text.text for text in self.together.texts] == [text.text for text in self.in_turn.texts]
+        return len({tuple(text.text for text in draft.texts) for draft in (*self.together, *self.in_turn)}) == 1
 
 
 class LiveStory:
@@ -94,11 +106,12 @@ def sharing_in_words(sharing: Sharing) -> str:
 def comparison_in_words(comparison: Comparison) -> str:
     """What sharing steps saved, as measured."""
     together, in_turn = comparison.together_s, comparison.in_turn_s
-    saved = f", {1 - together / in_turn:.0%} of the time saved" if 0 < together < in_turn else ""
-    same = "the same texts" if comparison.same_texts else "other texts, for this engine rounds otherwise in a batch"
+    saved = f"{1 - together / in_turn:.0%} of the time saved" if 0 < together < in_turn else "no time saved"
+    same = "the same texts" if comparison.same_texts else "not always the same texts"
     return (
-        f"measured: together {in_seconds(together)} in {counted(sharing_of(comparison.together).steps, 'step')}, "
-        f"in turn {in_seconds(in_turn)} in {counted(sharing_of(comparison.in_turn).steps, 'step')}{saved}; {same}"
+        f"measured: together {in_seconds(together)} in {counted(comparison.together_steps, 'step')}, "
+        f"in turn {in_seconds(in_turn)} in {counted(comparison.in_turn_steps, 'step')}, {saved} "
+        f"(medians of {len(comparison.together)} runs each); {same}"
     )
 
 
@@ -119,7 +132,7 @@ def _concept_panel(draft: Draft, width: int) -> Panel:
     body = Text(draft.concept_text.text or "…", style="dim")
     if draft.concept is not None:
         body = Text("\n").join(
-            Text.assemble((f"{name.capitalize():<9}", "dim"), getattr(draft.concept, name)) for name in FIELDS
+            Text.assemble((f"{name.capitalize():<10}", "dim"), getattr(draft.concept, name)) for name in FIELDS
         )
     return _panel("Concept", body, draft.concept_text, CONCEPT_COLOUR, min(width, MAX_WIDTH))
 
@@ -202,7 +215,7 @@ def _table(draft: Draft) -> Table:
         "prompt",
         "of it cached",
         "adapters in a step",
-        "shared steps",
+        "steps with other adapters",
     ):
         table.add_column(heading, justify="right")
     rows = [("concept", draft.concept_text), ("story", draft.story)]
