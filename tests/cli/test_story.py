@@ -380,6 +380,7 @@ def test_a_folder_without_a_recipe_is_no_story(tmp_path: Path) -> None:
         ("A lighthouse that remembers!", "a-lighthouse-that-remembers"),
         ("../../etc/passwd", "etc-passwd"),
         ("灯台の記憶", "灯台の記憶"),
+        ("A smith's day off", "a-smiths-day-off"),
         ("CON", "story-con"),
         ("?!", "story-"),
         ("x" * 300, "x" * 60),

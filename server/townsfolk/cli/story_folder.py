@@ -41,7 +41,7 @@ class Recipe:
 
 def folder_name(words: str) -> str:
     """A name that every file system takes, after the words of an idea; letters of any script stay."""
-    plain = unicodedata.normalize("NFC", words).casefold()
+    plain = re.sub("['’]", "", unicodedata.normalize("NFC", words).casefold())
     name = "-".join(re.findall(r"\w+", plain))[:MAX_NAME_CHARACTERS].strip("-_")
     return f"story-{name}" if not name or DEVICE_NAMES.fullmatch(name) else name
 
