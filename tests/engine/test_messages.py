@@ -50,6 +50,7 @@ LIKELIHOOD = TokenLikelihood(49_151, -12.25, [3, 49_151], [-0.5, -12.25])
 EXAMPLES: list[Message] = [
     Generate(1, [5, 0, 49_151], SAMPLING, [2, 3], ELF, priority=-2),
     Generate((1 << 63) - 1, [], SamplingParams(), [], top_tokens=20),
+    Generate(2, [1], SamplingParams(), [2], json_schema='{"type": "string", "title": "Größe"}'),
     Cancel(3),
     LoadAdapter(4, ELF),
     UnloadAdapter(5, ELF.digest),

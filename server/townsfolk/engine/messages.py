@@ -59,6 +59,9 @@ class Generate:
     """Start one line. ``prompt`` are token ids; ``priority`` higher goes first; ``stop_ids`` end the line.
 
     ``top_tokens``: with every token its likelihood and so many candidates, up to ``MAX_TOP_TOKENS``; 0: neither.
+    ``json_schema``: a JSON schema as text; the line is then JSON valid against it, on one line, and whole unless it
+    ends with reason length. Empty: the line is free. An engine that cannot do this refuses the line with
+    FAILED_PRECONDITION.
     """
 
     request_id: int
@@ -68,6 +71,7 @@ class Generate:
     adapter: AdapterRef | None = None
     priority: int = 0
     top_tokens: int = 0
+    json_schema: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,12 +167,13 @@ class EngineProcess:
         adapter: AdapterRef | None = None,
         priority: int = 0,
         top_tokens: int = 0,
+        json_schema: str = "",
     ) -> Finished:
         self._require_ready()
         line_id = next(self._ids)
         line = self._lines[line_id] = _Line(listener)
         try:
-            await self._send(Generate(line_id, prompt, sampling, stop_ids, adapter, priority, top_tokens))
+            await self._send(Generate(line_id, prompt, sampling, stop_ids, adapter, priority, top_tokens, json_schema))
             return await line.end
         finally:
             del self._lines[line_id]
