@@ -45,6 +45,7 @@ CALL_TIMEOUT_S = 10.0  # for calls that no model has to think about
 HEALTH_TIMEOUT_S = 2.0
 GRACE_S = 5.0  # a line past its deadline may still end with a fallback line
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+ANY_KIND = (persona_pb2.PERSONA_KIND_CHARACTER, persona_pb2.PERSONA_KIND_TASK)
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "*": "127.0.0.1"}  # listening there, reached here
 
 
@@ -157,10 +158,10 @@ class Town:
     async def close_session(self, session_id: str) -> None:
         await self._ask(self._sessions.Close, session_pb2.CloseRequest(session_id=session_id))
 
-    async def personas(self) -> list[persona_pb2.Persona]:
-        """Every persona of the library, unusable ones included."""
+    async def personas(self, kinds: Sequence[persona_pb2.PersonaKind] = ()) -> list[persona_pb2.Persona]:
+        """Every persona of these kinds, unusable ones included; without kinds, every character."""
         found: list[persona_pb2.Persona] = []
-        request = persona_pb2.ListRequest(page_size=256)
+        request = persona_pb2.ListRequest(page_size=256, kinds=kinds)
         while True:
             page = await self._ask(self._personas.List, request)
             found.extend(page.personas)
