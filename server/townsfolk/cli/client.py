@@ -39,6 +39,8 @@ from townsfolk.v1 import (
     preview_pb2_grpc,
     session_pb2,
     session_pb2_grpc,
+    story_pb2,
+    story_pb2_grpc,
 )
 
 CALL_TIMEOUT_S = 10.0  # for calls that no model has to think about
@@ -108,6 +110,7 @@ class Town:
         self._sessions = session_pb2_grpc.SessionServiceStub(self._channel)
         self._personas = persona_pb2_grpc.PersonaServiceStub(self._channel)
         self._previews = preview_pb2_grpc.PreviewServiceStub(self._channel)
+        self._stories = story_pb2_grpc.StoryServiceStub(self._channel)
         self._daemon = daemon_pb2_grpc.DaemonServiceStub(self._channel)
         self._console = console_pb2_grpc.ConsoleServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
@@ -143,6 +146,19 @@ class Town:
     ) -> AsyncIterator[preview_pb2.CompareResponse]:
         """Ask for a line in many variants and yield their events. Closing the iterator cancels all of them."""
         call = self._previews.Compare(request, timeout=timeout_s, metadata=self._metadata)
+        try:
+            async with self._sentences():
+                async for response in call:
+                    yield response
+        finally:
+            call.cancel()
+
+    async def compose(
+        self, request: story_pb2.ComposeRequest, timeout_s: float
+    ) -> AsyncIterator[story_pb2.ComposeResponse]:
+        """Ask for a story and yield what happens. Closing the iterator stops everything."""
+        request.deadline_s = timeout_s
+        call = self._stories.Compose(request, timeout=timeout_s + GRACE_S, metadata=self._metadata)
         try:
             async with self._sentences():
                 async for response in call:
