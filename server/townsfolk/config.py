@@ -72,6 +72,7 @@ class DaemonSettings(_Settings):
         le=120,
         description="how long a line whose stream broke runs on for Resume; 0: not at all",
     )
+    metrics_address: str = Field("", description="host:port for Prometheus to scrape at /metrics; empty: none")
     drain_grace_s: float = Field(10.0, ge=0, le=600, description="how long lines in flight may finish at shutdown")
     exit_when_idle_s: float = Field(0.0, ge=0, description="stop after so long without a client; 0: never")
 

@@ -19,6 +19,7 @@ from townsfolk.daemon.dialogue_service import DialogueService
 from townsfolk.daemon.health import Health
 from townsfolk.daemon.listener import listen, remove_socket, tls_credentials
 from townsfolk.daemon.live_settings import LiveSetting
+from townsfolk.daemon.metrics_server import MetricsServer, serve_metrics
 from townsfolk.daemon.persona_service import PersonaService
 from townsfolk.daemon.preview_service import PreviewService
 from townsfolk.daemon.session_service import SessionService
@@ -113,15 +114,23 @@ class Daemon:
         composer = StoryComposer(self.runner, engine, self.library, Illustrator(painter))
         self._stories = StoryService(composer, self._admission, _left_open(settings.pictures))
         self._personas = PersonaService(self.library, engine)
+        self._stats = StatsService(engine, settings.engine, self.runner, self.library, lambda: self.draining)
         self._activity = Activity()
         self._health = Health(SERVICES)
         self._stopping = asyncio.Event()
+        self._metrics_on = parse_address(own.metrics_address) if own.metrics_address else None
+        self._metrics: MetricsServer | None = None
         self._server: grpc.aio.Server | None = None
         self._address: Address | None = None
         self._pulse: asyncio.Task[None] | None = None
         self.drain_grace_s = own.drain_grace_s
         self.exit_when_idle_s = own.exit_when_idle_s
         self.draining = False
+
+    @property
+    def metrics_address(self) -> str:
+        """Where Prometheus scrapes ``/metrics``; empty where it is not asked for, or not yet served."""
+        return "" if self._metrics is None else str(self._metrics.address)
 
     @property
     def address(self) -> str:
@@ -142,6 +151,8 @@ class Daemon:
             await asyncio.to_thread(self.runner.prepare)
             await self._start_painter()
             personas = await asyncio.to_thread(self.library.survey)
+            if self._metrics_on is not None:
+                self._metrics = serve_metrics(self._metrics_on, self._stats.snapshot, self.runner.registry)
             await self._health.set(serving=self.engine.ready)
             self._pulse = asyncio.create_task(self._watch(), name="pulse")
         except BaseException:
@@ -197,6 +208,9 @@ class Daemon:
         if self._pulse is not None:
             self._pulse.cancel()
         self._personas.unloader.stop()
+        if self._metrics is not None:
+            await asyncio.to_thread(self._metrics.stop)
+            self._metrics = None
         await self.runner.registry.cancel_all()
         self._dialogue.end_scenes(Unavailable("the daemon has shut down"))
         if self._server is not None:
@@ -238,19 +252,18 @@ class Daemon:
             options=SERVER_OPTIONS,
             maximum_concurrent_rpcs=self.settings.daemon.max_queued_turns + IDLE_STREAMS,
         )
-        stats = StatsService(self.engine, self.settings.engine, self.runner, self.library, lambda: self.draining)
         dialogue_pb2_grpc.add_DialogueServiceServicer_to_server(self._dialogue, server)
         session_pb2_grpc.add_SessionServiceServicer_to_server(SessionService(self.runner, self.library), server)
         persona_pb2_grpc.add_PersonaServiceServicer_to_server(self._personas, server)
-        daemon_pb2_grpc.add_DaemonServiceServicer_to_server(stats, server)
-        console_pb2_grpc.add_ConsoleServiceServicer_to_server(ConsoleService(self._console(stats)), server)
+        daemon_pb2_grpc.add_DaemonServiceServicer_to_server(self._stats, server)
+        console_pb2_grpc.add_ConsoleServiceServicer_to_server(ConsoleService(self._console()), server)
         preview_pb2_grpc.add_PreviewServiceServicer_to_server(self._previews, server)
         story_pb2_grpc.add_StoryServiceServicer_to_server(self._stories, server)
         await self._health.add_to(server)
         reflection.enable_server_reflection((*SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME), server)
         return server
 
-    def _console(self, stats: StatsService) -> ConsoleTown:
+    def _console(self) -> ConsoleTown:
         settings = (
             LiveSetting("max_queued_turns", self._admission, "max_turns"),
             LiveSetting("max_stream_turns", self._dialogue, "max_stream_turns"),
@@ -259,7 +272,7 @@ class Daemon:
             LiveSetting("drain_grace_s", self, "drain_grace_s"),
             LiveSetting("exit_when_idle_s", self, "exit_when_idle_s"),
         )
-        return ConsoleTown(self.runner, self.library, self._dialogue, self._personas, stats, settings)
+        return ConsoleTown(self.runner, self.library, self._dialogue, self._personas, self._stats, settings)
 
 
 def _left_open(pictures: PictureSettings) -> PictureWish:
