@@ -24,11 +24,14 @@ class ScriptedPainter:
         self.holding = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.fail_start: Exception | None = None
+        self.hold_start: asyncio.Event | None = None
         self.started = self.stopped = 0
         self._padding = padding
 
     async def start(self) -> None:
         self.started += 1
+        if self.hold_start is not None:
+            await self.hold_start.wait()
         if self.fail_start is not None:
             raise self.fail_start
 

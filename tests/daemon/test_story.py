@@ -371,6 +371,15 @@ async def test_a_daemon_whose_painter_cannot_start_serves_texts(start: StartStor
     assert painter.stopped
 
 
+async def test_texts_do_not_wait_for_a_painter_that_is_slow_to_start(start: StartStories) -> None:
+    painter = ScriptedPainter()
+    painter.hold_start = asyncio.Event()
+    town = await start(painter)
+    script(town)
+    assert (await town.compose())[-1].finished.story == STORY
+    assert painter.started
+
+
 # ── cancelling and failing ───────────────────────────────────────────────────────────────────────────────────
 
 

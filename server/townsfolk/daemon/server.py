@@ -123,6 +123,7 @@ class Daemon:
         self._server: grpc.aio.Server | None = None
         self._address: Address | None = None
         self._pulse: asyncio.Task[None] | None = None
+        self._painter_start: asyncio.Task[None] | None = None
         self.drain_grace_s = own.drain_grace_s
         self.exit_when_idle_s = own.exit_when_idle_s
         self.draining = False
@@ -149,12 +150,13 @@ class Daemon:
             self.on_listening()
             await self.engine.start()
             await asyncio.to_thread(self.runner.prepare)
-            await self._start_painter()
             personas = await asyncio.to_thread(self.library.survey)
             if self._metrics_on is not None:
                 self._metrics = serve_metrics(self._metrics_on, self._stats.snapshot, self.runner.registry)
             await self._health.set(serving=self.engine.ready)
             self._pulse = asyncio.create_task(self._watch(), name="pulse")
+            if self.painter is not None:  # which may ask a server that is slow to answer
+                self._painter_start = asyncio.create_task(self._start_painter(self.painter), name="painter")
         except BaseException:
             await self.stop()
             raise
@@ -218,17 +220,21 @@ class Daemon:
             self._server = None
             if self._address is not None:
                 remove_socket(self._address)
+        if self._painter_start is not None:
+            self._painter_start.cancel()
         if self.painter is not None:
             await self.painter.stop()
         await self.engine.stop()
 
-    async def _start_painter(self) -> None:
-        """Find out early what keeps pictures from being drawn; text does not depend on them."""
-        if self.painter is not None:
-            try:
-                await self.painter.start()
-            except TownsfolkError as error:
-                log.warning("no pictures for now: %s", error.message)
+    @staticmethod
+    async def _start_painter(painter: Painter) -> None:
+        """Say early what keeps pictures from being drawn; text does not depend on them."""
+        try:
+            await painter.start()
+        except TownsfolkError as error:
+            log.warning("no pictures for now: %s", error.message)
+        except Exception:
+            log.exception("the painter could not be started")
 
     # ── details ──────────────────────────────────────────────────────────────────────────────────────────────
 
