@@ -66,10 +66,11 @@ class Engine(Protocol):
         adapter: AdapterRef | None = None,
         priority: int = 0,
         top_tokens: int = 0,
+        json_schema: str = "",
     ) -> Finished:
         """One line, into ``listener``. Cancelling the call cancels the line; nothing is heard once it has returned.
 
-        ``top_tokens`` as in ``Generate``.
+        ``top_tokens`` and ``json_schema`` as in ``Generate``.
 
         Raises ``InvalidArgument`` or ``FailedPrecondition`` for what is wrong with the request or its adapter,
         ``ResourceExhausted`` when the queue is full, ``Unavailable`` when the engine is down or dies.

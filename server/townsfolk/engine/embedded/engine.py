@@ -33,6 +33,7 @@ from townsfolk.engine.messages import (
     AdapterRef,
     CallDone,
     CallFailed,
+    Capabilities,
     Finished,
     Generate,
     Ready,
@@ -42,11 +43,20 @@ from townsfolk.engine.messages import (
     Token,
     TokenLikelihood,
 )
-from townsfolk.errors import InvalidArgument, ResourceExhausted, TownsfolkError
+from townsfolk.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, TownsfolkError
 
 log = logging.getLogger(__name__)
 
 SHARED_PREFIX_WORTH_WAITING = 16  # tokens: below this, reading a prefix twice is cheaper than waiting for the other
+CAPABILITIES = Capabilities(
+    adapter_scale=True,
+    token_likelihoods=True,
+    guided_decoding=False,
+    seeded=True,
+    adapter_patterns=True,
+    shared_prefix=False,
+    frees_adapters=True,
+)
 
 
 class EmbeddedEngine:
@@ -108,6 +118,7 @@ class EmbeddedEngine:
             tokenizer_json=self._checkpoint.tokenizer_json,
             bos_id=self._checkpoint.bos_id,
             eos_ids=self._checkpoint.eos_ids,
+            capabilities=CAPABILITIES,
         )
 
     def submit(self, request: Generate) -> None:
@@ -214,6 +225,9 @@ class EmbeddedEngine:
         self._reader.shutdown(wait=False, cancel_futures=True)
         self.decoder.close()
 
+    def abandon(self) -> None:
+        """Nothing outlives the process: threads end with it."""
+
     def check_integrity(self) -> None:
         """Raise ``RuntimeError`` unless every row, pin and cache entry is accounted for."""
         running = self.scheduler.running
@@ -238,6 +252,8 @@ class EmbeddedEngine:
             raise InvalidArgument("max_tokens must be at least 1", field="max_tokens")
         if not 0 <= request.top_tokens <= MAX_TOP_TOKENS:
             raise InvalidArgument(f"top_tokens must be 0 to {MAX_TOP_TOKENS}", field="top_tokens")
+        if request.json_schema:
+            raise FailedPrecondition("this engine does not hold lines to a JSON schema", field="json_schema")
         if request.adapter is not None and not math.isfinite(request.adapter.scale):
             raise InvalidArgument("the adapter's scale must be a number", field="adapter")
 
