@@ -22,6 +22,7 @@ from townsfolk.engine.messages import (
     CallDone,
     CallFailed,
     Cancel,
+    Capabilities,
     Failed,
     Finished,
     Generate,
@@ -50,13 +51,14 @@ SAMPLING = SamplingParams(
 LIKELIHOOD = TokenLikelihood(49_151, -12.25, [3, 49_151], [-0.5, -12.25])
 EXAMPLES: list[Message] = [
     Generate(1, [5, 0, 49_151], SAMPLING, [2, 3], ELF, priority=-2),
-    Generate((1 << 63) - 1, [], SamplingParams(), [], top_tokens=20),
+    Generate((1 << 63) - 1, [], SamplingParams(), [], top_tokens=20, json_schema='{"type": "object"}'),
     Cancel(3),
     LoadAdapter(4, ELF),
     UnloadAdapter(5, ELF.digest),
     GetStats(6),
     Shutdown(),
     Ready("smollm2", "llama", "f" * 64, "cpu", "bfloat16", 2048, 64, '{"model": "▁\\u2581"}', -1, [2, 0]),
+    Ready("m", "llama", "f", "cuda", "fp8", 1, 1, "{}", 1, [], Capabilities(True, False, True, False, True, False, True)),
     Failed("INVALID_ARGUMENT", "the model “x” is damaged"),
     Started(7, 100, 64, 0.25),
     StepTokens(Step(1 << 40, 32, 8, 1_800_000_000_123_456_789), [8, (1 << 63) - 1], [11, 0]),
