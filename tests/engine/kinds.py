@@ -22,7 +22,9 @@ Starter = Callable[..., AbstractAsyncContextManager[Engine]]
 @asynccontextmanager
 async def embedded(model: Path, **settings: Any) -> AsyncIterator[Engine]:
     """Our own engine, in its process."""
-    engine = EngineProcess(EngineSettings(kind="embedded", model=model, dtype="fp32", device="cpu", **settings))
+    engine = EngineProcess(
+        EngineSettings(kind="embedded", model=model, dtype="fp32", device="cpu", threads=1, **settings)
+    )
     await engine.start()
     try:
         yield engine

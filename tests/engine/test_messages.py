@@ -58,7 +58,9 @@ EXAMPLES: list[Message] = [
     GetStats(6),
     Shutdown(),
     Ready("smollm2", "llama", "f" * 64, "cpu", "bfloat16", 2048, 64, '{"model": "▁\\u2581"}', -1, [2, 0]),
-    Ready("m", "llama", "f", "cuda", "fp8", 1, 1, "{}", 1, [], Capabilities(True, False, True, False, True, False, True)),
+    Ready(
+        "m", "llama", "f", "cuda", "fp8", 1, 1, "{}", 1, [], Capabilities(True, False, True, False, True, False, True)
+    ),
     Failed("INVALID_ARGUMENT", "the model “x” is damaged"),
     Started(7, 100, 64, 0.25),
     StepTokens(Step(1 << 40, 32, 8, 1_800_000_000_123_456_789), [8, (1 << 63) - 1], [11, 0]),

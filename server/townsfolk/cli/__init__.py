@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from townsfolk import __version__
-from townsfolk.cli import background, bench, console, demo, models, personas, preview, say, serve, talk, train
+from townsfolk.cli import background, bench, console, demo, doctor, models, personas, preview, say, serve, talk, train
 from townsfolk.cli.terminal import error_console, use_utf8
 from townsfolk.errors import TownsfolkError
 
@@ -71,6 +71,7 @@ app.command("serve")(serve.serve)
 app.command("status")(background.status)
 app.command("stop")(background.stop)
 app.command("train")(train.train)
+app.command("doctor")(doctor.doctor)
 app.add_typer(personas.app, name="personas")
 app.add_typer(models.app, name="models")
 app.add_typer(bench.app, name="bench")

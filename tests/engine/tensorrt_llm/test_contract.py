@@ -84,7 +84,9 @@ def test_no_other_module_touches_the_library() -> None:
 def test_the_rules_that_code_and_double_refer_to_are_in_the_contract() -> None:
     rules = read_contract()["rules"]
     sources = [*API.parent.glob("*.py"), *Path(__file__).with_name("double").rglob("*.py")]
-    mentions = re.findall(r'[Rr]ules? ("\w+"(?:(?:,| and) "\w+")*)', "\n".join(path.read_text("utf-8") for path in sources))
+    mentions = re.findall(
+        r'[Rr]ules? ("\w+"(?:(?:,| and) "\w+")*)', "\n".join(path.read_text("utf-8") for path in sources)
+    )
     named = {name for mention in mentions for name in re.findall(r'"(\w+)"', mention)}
     assert named - set(rules) == set()
     # Of memory on a GPU, and of how the API is called and imported, which the tests above see.

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from townsfolk.config import EngineSettings
+from townsfolk.engine import declared
 from townsfolk.engine.embedded.adapter_pool import AdapterPool, HostAdapter, HostAdapters
 from townsfolk.engine.embedded.backend import make_backend
 from townsfolk.engine.embedded.checkpoint import Checkpoint, fingerprint
@@ -33,7 +34,6 @@ from townsfolk.engine.messages import (
     AdapterRef,
     CallDone,
     CallFailed,
-    Capabilities,
     Finished,
     Generate,
     Ready,
@@ -48,15 +48,6 @@ from townsfolk.errors import FailedPrecondition, InvalidArgument, ResourceExhaus
 log = logging.getLogger(__name__)
 
 SHARED_PREFIX_WORTH_WAITING = 16  # tokens: below this, reading a prefix twice is cheaper than waiting for the other
-CAPABILITIES = Capabilities(
-    adapter_scale=True,
-    token_likelihoods=True,
-    guided_decoding=False,
-    seeded=True,
-    adapter_patterns=True,
-    shared_prefix=False,
-    frees_adapters=True,
-)
 
 
 class EmbeddedEngine:
@@ -118,7 +109,7 @@ class EmbeddedEngine:
             tokenizer_json=self._checkpoint.tokenizer_json,
             bos_id=self._checkpoint.bos_id,
             eos_ids=self._checkpoint.eos_ids,
-            capabilities=CAPABILITIES,
+            capabilities=declared.EMBEDDED,
         )
 
     def submit(self, request: Generate) -> None:

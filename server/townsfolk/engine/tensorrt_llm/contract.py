@@ -66,9 +66,7 @@ def _compare_item(name: str, item: dict[str, Any], found: Any) -> Iterator[Diffe
         if not hasattr(found, method):
             yield Difference(f"{name}.{method}()", "is gone", breaks=True)
         else:
-            yield from _compare_parameters(
-                f"{name}.{method}", shape["parameters"], _signature(getattr(found, method))
-            )
+            yield from _compare_parameters(f"{name}.{method}", shape["parameters"], _signature(getattr(found, method)))
 
 
 def _compare_parameters(name: str, recorded: dict[str, str | None], found: dict[str, Any]) -> Iterator[Difference]:
@@ -80,7 +78,9 @@ def _compare_parameters(name: str, recorded: dict[str, str | None], found: dict[
         was, default = _recorded_default(text), found[parameter]
         if default is REQUIRED and was is not REQUIRED:
             yield Difference(where, "has to be given now", breaks=True)
-        elif UNKNOWN not in (was, default) and was is not REQUIRED and (was != default or type(was) is not type(default)):
+        elif (
+            UNKNOWN not in (was, default) and was is not REQUIRED and (was != default or type(was) is not type(default))
+        ):
             yield Difference(where, f"is {default!r} by default, was {was!r}", breaks=False)
     for parameter in found.keys() - recorded.keys():
         if not parameter.startswith("_"):

@@ -18,13 +18,13 @@ from enum import Enum, auto
 from typing import Any
 
 from townsfolk.config import EngineSettings
+from townsfolk.engine import declared
 from townsfolk.engine.embedded.spec import ModelSpec
 from townsfolk.engine.messages import (
     AdapterLoaded,
     AdapterRef,
     CallDone,
     CallFailed,
-    Capabilities,
     Finished,
     Generate,
     Ready,
@@ -53,19 +53,6 @@ log = logging.getLogger(__name__)
 
 ABANDON_S = 10.0  # for TensorRT-LLM's own processes to end when the daemon is gone
 ONE_TOKEN = SamplingParams(temperature=0.0, max_tokens=1)
-
-
-def capabilities(settings: EngineSettings) -> Capabilities:
-    """What this engine does with these settings, beside making lines."""
-    return Capabilities(
-        adapter_scale=False,
-        token_likelihoods=False,
-        guided_decoding=settings.tensorrt_llm.guided_decoding != "off",
-        seeded=False,
-        adapter_patterns=False,
-        shared_prefix=False,
-        frees_adapters=False,
-    )
 
 
 class Phase(Enum):
@@ -105,7 +92,7 @@ class TensorRtLlmEngine:
     ) -> None:
         self.spec, self.settings, self.max_context = model.spec, settings, options.max_context
         self._model, self._options, self._wake = model, options, wake
-        self._capabilities = capabilities(settings)
+        self._capabilities = declared.tensorrt_llm(settings)
         self._table = AdapterTable(settings.tensorrt_llm.max_distinct_adapters)
         self._shelf = AdapterShelf(model.spec, model.fingerprint, settings.max_rank)
         self._prefixes = KeptPrefixes(settings.tensorrt_llm.max_distinct_adapters)

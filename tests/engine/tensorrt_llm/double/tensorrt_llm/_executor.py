@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+
 from tensorrt_llm._model import Model
 from tensorrt_llm._request import LoRARequest, SamplingParams
 from tensorrt_llm._result import RequestError, RequestOutput, Response

@@ -92,7 +92,9 @@ class LLM:
             salt=cache_salt,
             kept=[
                 [kept.token_start, kept.token_end, kept.priority]
-                for kept in (kv_cache_retention_config.token_range_retention_configs if kv_cache_retention_config else [])
+                for kept in (
+                    kv_cache_retention_config.token_range_retention_configs if kv_cache_retention_config else []
+                )
             ],
             sampling={name: value for name, value in vars(sampling).items() if value is not None},
             same_params_object=id(sampling),
@@ -103,7 +105,9 @@ class LLM:
             output._queue.put_nowait(Response(None, error=error))
             return output
         room = self._max_seq_len - len(inputs)
-        max_tokens = room if sampling.max_tokens is None else min(sampling.max_tokens, room)  # rule "max_tokens_default"
+        max_tokens = (
+            room if sampling.max_tokens is None else min(sampling.max_tokens, room)
+        )  # rule "max_tokens_default"
         guide = sampling.guided_decoding
         matcher = Matcher(str(self.args.model), guide.json, self._vocabulary) if guide and guide.json else None
         self._executor.submit(Request(output, inputs, sampling, lora_request, cache_salt, max_tokens, matcher))

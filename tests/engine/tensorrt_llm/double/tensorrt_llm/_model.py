@@ -10,9 +10,11 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from tensorrt_llm._signatures import CONTRACT
 from transformers import AutoModelForCausalLM
 
+from tensorrt_llm._signatures import CONTRACT
+
+torch.set_num_threads(1)  # for these sizes more of them only wait for each other
 MODULE_NAMES: dict[str, str] = CONTRACT["items"]["LoraConfig"]["module_names"]
 
 

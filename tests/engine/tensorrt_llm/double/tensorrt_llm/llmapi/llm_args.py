@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import ConfigDict, Field, create_model
+
 from tensorrt_llm._signatures import fields_of
 
 
