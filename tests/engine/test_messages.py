@@ -45,6 +45,7 @@ from townsfolk.engine.messages import (
 )
 
 ELF = AdapterRef("ab12" * 16, "/adapters/forest elf", 0.75)
+ABLE = Capabilities(True, False, True, False, True, False, True)
 SAMPLING = SamplingParams(
     temperature=0.8, top_k=40, top_p=0.9, min_p=0.05, repetition_penalty=1.1, seed=(1 << 64) - 1, max_tokens=7
 )

@@ -85,17 +85,13 @@ class LLM:
             raise ValueError("the prompt is longer than max_num_tokens")
         request_id = next(self._ids)
         output = RequestOutput(request_id, self._executor.cancel, streaming)
+        retention = kv_cache_retention_config.token_range_retention_configs if kv_cache_retention_config else []
         note(
             "request",
             prompt=inputs,
             lora=lora_request and [lora_request.lora_name, lora_request.lora_int_id, lora_request.lora_path],
             salt=cache_salt,
-            kept=[
-                [kept.token_start, kept.token_end, kept.priority]
-                for kept in (
-                    kv_cache_retention_config.token_range_retention_configs if kv_cache_retention_config else []
-                )
-            ],
+            kept=[[kept.token_start, kept.token_end, kept.priority] for kept in retention],
             sampling={name: value for name, value in vars(sampling).items() if value is not None},
             same_params_object=id(sampling),
         )
