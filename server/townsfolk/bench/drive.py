@@ -73,6 +73,7 @@ class EngineOptions:
         """
         width = -(-rank // COLUMN_MULTIPLE) * COLUMN_MULTIPLE
         values = {
+            "kind": "embedded",
             "model": self.model,
             "device": self.device,
             "dtype": self.dtype,
