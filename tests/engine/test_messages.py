@@ -105,7 +105,14 @@ def test_a_message_arrives_as_it_was_sent(message: Message) -> None:
 
 def test_every_type_of_message_is_among_the_examples_and_in_the_table() -> None:
     assert {type(message) for message in EXAMPLES} == set(typing.get_args(Message))
-    assert set(MESSAGE_TYPES) == {*typing.get_args(Message), SamplingParams, AdapterRef, Step, TokenLikelihood}
+    assert set(MESSAGE_TYPES) == {
+        *typing.get_args(Message),
+        SamplingParams,
+        AdapterRef,
+        Step,
+        TokenLikelihood,
+        Capabilities,
+    }
     assert len(set(MESSAGE_TYPES)) == len(MESSAGE_TYPES)
 
 

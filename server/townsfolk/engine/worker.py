@@ -101,8 +101,11 @@ def main() -> None:
     _write(outgoing, engine.ready())
     try:
         _serve(engine, inbox, outgoing)
-    finally:
-        engine.close()
+    except Exception:
+        log.exception("the engine has failed; its process ends")
+        engine.abandon()  # an orderly end may hang in what has failed
+        os._exit(EXIT_FAILED)
+    engine.close()
 
 
 def _load(settings: EngineSettings, inbox: queue.SimpleQueue[Any]) -> LocalEngine:

@@ -51,6 +51,7 @@ from townsfolk.errors import (
 
 log = logging.getLogger(__name__)
 
+CLOSE_S = 20.0  # for an orderly end; the daemon waits longer before it kills this process
 ABANDON_S = 10.0  # for TensorRT-LLM's own processes to end when the daemon is gone
 ONE_TOKEN = SamplingParams(temperature=0.0, max_tokens=1)
 
@@ -200,7 +201,7 @@ class TensorRtLlmEngine:
 
     def close(self) -> None:
         """Stop everything; the engine is of no use afterwards."""
-        api.shut_down(self._llm)
+        self._shut_down(CLOSE_S)
         asyncio.run_coroutine_threadsafe(self._cancel_tasks(), self._loop).result(ABANDON_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(ABANDON_S)
@@ -209,10 +210,13 @@ class TensorRtLlmEngine:
 
     def abandon(self) -> None:
         """The process ends at once: end what TensorRT-LLM has started beside it, or its memory stays taken."""
+        self._shut_down(ABANDON_S)
+        self._shelf.close()
+
+    def _shut_down(self, patience_s: float) -> None:
         ending = threading.Thread(target=api.shut_down, args=(self._llm,), daemon=True)
         ending.start()
-        ending.join(ABANDON_S)
-        self._shelf.close()
+        ending.join(patience_s)
 
     # ── in the event loop: what waits ────────────────────────────────────────────────────────────────────────
 
@@ -263,7 +267,7 @@ class TensorRtLlmEngine:
 
     def _admit(self) -> None:
         """Hand over what there is room for, most urgent first; what waits for its adapter is passed over."""
-        if self._phase is not Phase.SERVING:
+        if self._phase is not Phase.SERVING or self._fatal is not None:
             return
         for item in sorted(self._waiting, key=lambda item: -item.priority):
             if isinstance(item, Line) and len(self._running) >= self.settings.max_running:
