@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 from tokenizers import Tokenizer
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
@@ -30,7 +31,7 @@ from townsfolk.engine.messages import (
     Step,
     TokenLikelihood,
 )
-from townsfolk.errors import FailedPrecondition, TownsfolkError, Unavailable
+from townsfolk.errors import FailedPrecondition, InvalidArgument, TownsfolkError, Unavailable
 
 MODEL_NAME = "tiny"
 CONTROL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -79,13 +80,16 @@ class Line:
     adapter: AdapterRef | None
     priority: int
     prompt_ids: list[int]
+    json_schema: str = ""
     cancelled: bool = False
     dead: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class ScriptedEngine:
-    """An ``Engine`` that answers by script, one token a turn of the event loop; without a script it says "Aye."."""
+    """An ``Engine`` that answers by script, one token a turn of the event loop; without a script it says "Aye.".
+
+    A line with a JSON schema needs a reply that is valid against it, unless the script cuts it short."""
 
     name = "scripted"
 
@@ -158,11 +162,14 @@ class ScriptedEngine:
         adapter: AdapterRef | None = None,
         priority: int = 0,
         top_tokens: int = 0,
+        json_schema: str = "",
     ) -> Finished:
         if not self._ready:
             raise Unavailable("the engine is not running")
         reply = self.script.popleft() if self.script else Reply()
-        line = Line(read_prompt(prompt), sampling, adapter, priority, prompt)
+        if json_schema:
+            check_guided(reply, json_schema)
+        line = Line(read_prompt(prompt), sampling, adapter, priority, prompt, json_schema)
 
         def likelihood(token: int) -> TokenLikelihood | None:
             return scripted_likelihood(token, top_tokens) if top_tokens else None
@@ -227,6 +234,18 @@ class ScriptedEngine:
             resident_adapters=list(self.resident),
             max_rows=3,
         )
+
+
+def check_guided(reply: Reply, json_schema: str) -> None:
+    """Refuse a schema as an engine does; fail the test whose script says what no engine would."""
+    try:
+        schema = json.loads(json_schema)
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except (ValueError, jsonschema.SchemaError) as error:
+        raise InvalidArgument(f"the JSON schema cannot be followed: {error}", field="json_schema") from error
+    if reply.reason == "stop" and reply.error is None:
+        text = tiny_tokenizer().decode(reply.ids) if reply.ids is not None else reply.text
+        jsonschema.validate(json.loads(text), schema)
 
 
 def scripted_likelihood(token_id: int, count: int) -> TokenLikelihood:

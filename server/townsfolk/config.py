@@ -105,6 +105,7 @@ class DaemonSettings(_Settings):
         le=120,
         description="how long a line whose stream broke runs on for Resume; 0: not at all",
     )
+    metrics_address: str = Field("", description="host:port for Prometheus to scrape at /metrics; empty: none")
     drain_grace_s: float = Field(10.0, ge=0, le=600, description="how long lines in flight may finish at shutdown")
     exit_when_idle_s: float = Field(0.0, ge=0, description="stop after so long without a client; 0: never")
 
@@ -118,12 +119,48 @@ class PersonaSettings(_Settings):
     max_personas: int = Field(10_000, ge=1, le=1_000_000)
 
 
+class PictureSettings(_Settings):
+    """``[pictures]``: what paints the pictures of stories, and how."""
+
+    kind: Literal["auto", "none", "diffusers", "comfyui", "automatic1111"] = Field(
+        "auto", description="auto: a server at `address`, else diffusers with `model`, else a server on this machine"
+    )
+    model: str = Field(
+        "", description="diffusers: SDXL folder or hub name; a server: its checkpoint's name, empty for what it has"
+    )
+    address: str = Field(
+        "", description="URL of the ComfyUI or AUTOMATIC1111 server; empty: its usual port on this machine"
+    )
+    workflow: Path | None = Field(None, description="ComfyUI: your own workflow in API format, with placeholders")
+    style: str = Field("", max_length=200, description="put in front of every prompt, such as `ink and watercolour`")
+    negative_prompt: str = Field("", max_length=4000, description="what pictures are not to show")
+    width: int = Field(512, ge=64, le=2048, multiple_of=8, description="pixels")
+    height: int = Field(512, ge=64, le=2048, multiple_of=8, description="pixels")
+    steps: int = Field(0, ge=0, le=100, description="denoising steps; 0: what suits the model")
+    guidance: float | None = Field(None, ge=0, le=30, description="guidance scale; unset: what suits the model")
+    device: str = Field("auto", description="diffusers: auto, cpu, mps, cuda or cuda:N")
+    memory: Literal["auto", "full", "offload", "smallest"] = Field(
+        "auto",
+        description="diffusers on a card: all of the model there, a part at a time, or a layer at a time; "
+        "auto: by the memory that is free",
+    )
+    threads: int = Field(0, ge=0, le=1024, description="diffusers on a CPU: threads; 0: one per physical core")
+    download: bool = Field(False, description="diffusers: fetch a hub model that is not on this machine (several GB)")
+    unload_after_s: float = Field(
+        300.0, ge=0, description="diffusers: free the model after so long without an order; 0: never"
+    )
+    start_timeout_s: float = Field(600.0, gt=0, description="how long loading the model may take")
+    timeout_s: float = Field(600.0, gt=0, le=86_400, description="how long one picture may take")
+    max_waiting: int = Field(16, ge=0, le=10_000, description="pictures that may wait for the one being painted")
+
+
 class Settings(_Settings):
     """The whole of ``townsfolk.toml``."""
 
     daemon: DaemonSettings = DaemonSettings()  # type: ignore[call-arg]
     engine: EngineSettings = EngineSettings()  # type: ignore[call-arg]
     personas: PersonaSettings = PersonaSettings()  # type: ignore[call-arg]
+    pictures: PictureSettings = PictureSettings()  # type: ignore[call-arg]
 
 
 def read_settings(path: Path | None) -> Settings:

@@ -33,6 +33,7 @@ NAMES = {
     "old_knight": "Dame Aldith",
     "whispering_villain": "Malachar the Quiet",
 }
+TASKS = {"story_writer": "Story writer"}
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
@@ -106,7 +107,7 @@ class ScriptedTown(
 
     def List(self, request: persona_pb2.ListRequest, context: grpc.ServicerContext) -> persona_pb2.ListResponse:
         self._check(context)
-        ids = sorted(NAMES)
+        ids = sorted([*NAMES, *TASKS] if persona_pb2.PERSONA_KIND_TASK in request.kinds else NAMES)
         start, size = int(request.page_token or 0), 3  # small pages, to see that they are put together
         more = str(start + size) if start + size < len(ids) else ""
         personas = [self._persona(persona_id) for persona_id in ids[start : start + size]]
@@ -141,12 +142,12 @@ class ScriptedTown(
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token is missing or wrong")
 
     def _require_persona(self, persona_id: str, context: grpc.ServicerContext) -> None:
-        if persona_id not in NAMES:
+        if persona_id not in NAMES | TASKS:
             context.abort(grpc.StatusCode.NOT_FOUND, f"there is no persona {persona_id!r}")
 
     def _persona(self, persona_id: str) -> persona_pb2.Persona:
         return persona_pb2.Persona(
-            id=persona_id, name=NAMES[persona_id], adapter=persona_pb2.AdapterInfo(digest="ab" * 32, rank=8)
+            id=persona_id, name=(NAMES | TASKS)[persona_id], adapter=persona_pb2.AdapterInfo(digest="ab" * 32, rank=8)
         )
 
     def _event(self, ids: dict[str, str], sequence: int, **event: Any) -> dialogue_pb2.SayResponse:

@@ -63,6 +63,14 @@ def test_demo_with_an_unknown_persona_is_one_sentence(run: Command, town: Script
     assert outcome.err.startswith("error: there is no persona 'nobody'; there are alchemist_apprentice, ")
 
 
+def test_demo_asks_a_task_only_if_it_is_named(run: Command, town: ScriptedTown) -> None:
+    outcome = run("demo", "--address", town.address, "--personas", "old_knight,story_writer")
+    assert outcome.code == 0, outcome.err
+    assert [asked.persona_id for asked in town.asked] == ["old_knight", "story_writer"] * 2
+    assert run("demo", "--address", town.address).code == 0
+    assert {asked.persona_id for asked in town.asked[4:]} == set(NAMES)
+
+
 def test_demo_plays_on_when_one_line_fails_and_says_so(run: Command, town: ScriptedTown) -> None:
     town.failing = {"forest_elf"}
     outcome = run("demo", "--address", town.address)

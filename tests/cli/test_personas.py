@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from tests.cli.conftest import REPOSITORY, Command
+from tests.fakes import write_persona
 
 SHIPPED = REPOSITORY / "personas"
 
@@ -24,7 +25,26 @@ def test_list_names_the_shipped_personas(run: Command) -> None:
         assert name in outcome.out
     entries = json.loads(run("personas", "list", "--json").out)
     assert [entry["id"] for entry in entries] == sorted(entry["id"] for entry in entries)
-    assert set(entries[0]) == {"id", "name", "summary", "folder", "adapter", "problems"}
+    assert set(entries[0]) == {"id", "kind", "name", "summary", "folder", "adapter", "problems"}
+
+
+def test_list_leaves_tasks_out_unless_asked(run: Command, tmp_path: Path) -> None:
+    folder = copy_of(tmp_path, "old_knight")
+    write_persona(folder, "proofreader", kind="task")
+    (write_persona(folder, "unreadable") / "persona.toml").write_text("[")
+
+    def listed(*options: str) -> list[str]:
+        entries = json.loads(run("personas", "list", "--personas", str(folder), "--json", *options).out)
+        return [entry["id"] for entry in entries]
+
+    assert listed() == ["old_knight", "unreadable"]
+    assert listed("--kind", "task") == ["proofreader", "unreadable"]
+    assert listed("--kind", "all") == ["old_knight", "proofreader", "unreadable"]
+
+
+def test_list_without_a_task_says_so(run: Command, tmp_path: Path) -> None:
+    outcome = run("personas", "list", "--personas", str(copy_of(tmp_path, "old_knight")), "--kind", "task")
+    assert (outcome.code, outcome.out.startswith("no tasks here")) == (0, True)
 
 
 def test_show_prints_the_whole_sheet(run: Command) -> None:

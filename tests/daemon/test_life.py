@@ -28,8 +28,7 @@ from townsfolk.config import Settings
 from townsfolk.daemon.server import SERVICES, Daemon
 from townsfolk.errors import FailedPrecondition, InvalidArgument, Unavailable
 from townsfolk.v1.daemon_pb2 import GetStatsRequest
-from townsfolk.v1.story_pb2 import ComposeRequest
-from townsfolk.v1.story_pb2_grpc import StoryServiceStub
+from townsfolk.v1.persona_pb2 import WatchRequest
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -267,12 +266,11 @@ async def test_reflection_lists_every_service(town: Town) -> None:
     assert len(SERVICES) == 7
 
 
-async def test_unserved_services_say_so(town: Town) -> None:
-    for call in (StoryServiceStub(town.channel).Compose(ComposeRequest()).read(),):
-        with pytest.raises(grpc.aio.AioRpcError) as raised:
-            await soon(call)
-        assert raised.value.code() == grpc.StatusCode.UNIMPLEMENTED
-        assert "part of this version" in (raised.value.details() or "")
+async def test_unserved_calls_say_so(town: Town) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await soon(town.personas.Watch(WatchRequest()).read())
+    assert raised.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    assert "part of this version" in (raised.value.details() or "")
 
 
 # ── sockets and TLS ──────────────────────────────────────────────────────────────────────────────────────────

@@ -43,6 +43,38 @@ async def test_pages_come_one_after_another(town: Town) -> None:
     assert await refusal(town.personas.List(pb.ListRequest(page_size=257))) == grpc.StatusCode.INVALID_ARGUMENT
 
 
+async def test_tasks_are_listed_only_when_asked_for(town: Town) -> None:
+    folder = town.daemon.library.folders[0]
+    for task in ("abridger", "parser"):
+        write_persona(folder, task, kind="task")
+    (write_persona(folder, "broken") / "persona.toml").write_text("[")
+
+    async def listed(*kinds: pb.PersonaKind) -> list[str]:
+        return [p.id for p in (await town.personas.List(pb.ListRequest(kinds=kinds))).personas]
+
+    assert await listed() == ["broken", "elf", "monk", "smith"]
+    assert await listed(pb.PERSONA_KIND_UNSPECIFIED) == ["broken", "elf", "monk", "smith"]
+    assert await listed(pb.PERSONA_KIND_TASK) == ["abridger", "broken", "parser"]
+    everybody = await listed(pb.PERSONA_KIND_TASK, pb.PERSONA_KIND_CHARACTER)
+    assert everybody == ["abridger", "broken", "elf", "monk", "parser", "smith"]
+    kinds = [(await town.personas.Get(pb.GetRequest(persona_id=i))).persona.kind for i in ("elf", "parser", "broken")]
+    assert kinds == [pb.PERSONA_KIND_CHARACTER, pb.PERSONA_KIND_TASK, pb.PERSONA_KIND_UNSPECIFIED]
+
+
+async def test_pages_count_what_is_listed_and_end_with_the_last_of_it(town: Town) -> None:
+    for task in ("abridger", "parser", "zealot"):
+        write_persona(town.daemon.library.folders[0], task, kind="task")
+    page = await town.personas.List(pb.ListRequest(page_size=2))
+    assert ([p.id for p in page.personas], page.next_page_token) == (["elf", "monk"], "monk")
+    page = await town.personas.List(pb.ListRequest(page_size=1, page_token="monk"))
+    assert ([p.id for p in page.personas], page.next_page_token) == (["smith"], "")
+
+
+async def test_a_task_answers_like_a_character(town: Town) -> None:
+    write_persona(town.daemon.library.folders[0], "parser", kind="task")
+    assert (await town.say(persona_id="parser"))[-1].finished.text == "Aye."
+
+
 async def test_a_page_does_not_outgrow_a_message(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("townsfolk.daemon.persona_service.MAX_PAGE_BYTES", 10)
     page = await town.personas.List(pb.ListRequest())

@@ -20,10 +20,12 @@ from townsfolk.dialogue.events import (
     TurnFinished,
 )
 from townsfolk.dialogue.outbox import Outbox
+from townsfolk.dialogue.plan import LinePlan
 from townsfolk.dialogue.request import SamplingOverrides, TurnRequest
 from townsfolk.dialogue.session import SessionStore
 from townsfolk.dialogue.turn import TurnRunner
 from townsfolk.dialogue.turn_registry import KEPT_TURNS
+from townsfolk.engine.messages import SamplingParams
 from townsfolk.errors import InternalError, InvalidArgument, Unavailable
 from townsfolk.personas.library import PersonaLibrary
 
@@ -62,6 +64,30 @@ async def test_a_turn_can_be_had_as_a_generator(runner: TurnRunner) -> None:
     events = [event async for event in runner.speak(HELLO)]
     assert "".join(e.what.text for e in events if isinstance(e.what, SpeechDelta)) == "Aye."
     assert isinstance(events[-1].what, TurnFinished)
+
+
+async def test_a_planned_line_may_have_a_json_schema(runner: TurnRunner, engine: ScriptedEngine) -> None:
+    schema = '{"type": "object", "required": ["title"]}'
+    prompt = runner.prepare().build("Plan.", [], "", "A lighthouse.", max_tokens=40)
+    engine.script.append(Reply('{"title": "Ines"}'))
+    outbox = Outbox()
+    runner.start(HELLO, outbox, plan=LinePlan(prompt, SamplingParams(max_tokens=40), [], None, json_schema=schema))
+    last = (await all_of(outbox))[-1].what
+    assert isinstance(last, TurnFinished)
+    assert last.text == '{"title": "Ines"}'
+    assert engine.lines[0].json_schema == schema
+    runner.start(HELLO, outbox)
+    await all_of(outbox)
+    assert engine.lines[1].json_schema == ""
+
+
+async def test_a_bad_json_schema_fails_its_turn(runner: TurnRunner) -> None:
+    outbox = Outbox()
+    plan = LinePlan([1, 2], SamplingParams(max_tokens=40), [], None, json_schema='{"type": "strin"}')
+    runner.start(HELLO, outbox, plan=plan)
+    last = (await all_of(outbox))[-1].what
+    assert isinstance(last, TurnFailed)
+    assert isinstance(last.error, InvalidArgument)
 
 
 async def test_leaving_the_generator_cancels_the_turn(runner: TurnRunner, engine: ScriptedEngine) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 
 from townsfolk.engine.messages import (
-    LENGTH_PREFIX,
     Batch,
     Finished,
     Generate,
@@ -23,6 +22,7 @@ from townsfolk.engine.messages import (
     decode,
     encode,
 )
+from townsfolk.frames import LENGTH_PREFIX
 
 
 def main() -> None:

@@ -376,6 +376,12 @@ async def test_a_line_is_held_to_its_schema_or_refused(engine: Engine) -> None:
     assert finished.reason == "stop"
 
 
+@pytest.mark.parametrize("schema", ["{", "[]", '"text"', "[" * 100_000])
+async def test_what_is_no_schema_is_refused(engine: Engine, schema: str) -> None:
+    with pytest.raises(InvalidArgument, match="JSON schema"):
+        await engine.generate(prompt_of(9), GREEDY, engine.info.eos_ids, Heard(), json_schema=schema)
+
+
 async def test_alpha_patterns_are_honoured_or_refused(engine: Engine, world: World, tmp_path: Path) -> None:
     folder = tmp_path / "patterned"
     shutil.copytree(world.adapters[0].path, folder)

@@ -10,12 +10,10 @@ from typing import Any
 import msgpack
 import pytest
 
-from townsfolk.engine import messages
+from townsfolk import frames
 from townsfolk.engine.messages import (
-    LENGTH_PREFIX,
+    CODEC,
     MESSAGE_TYPES,
-    STRUCT_EXT,
-    TAG_OF,
     AdapterLoaded,
     AdapterRef,
     Batch,
@@ -43,6 +41,7 @@ from townsfolk.engine.messages import (
     decode,
     encode,
 )
+from townsfolk.frames import LENGTH_PREFIX, STRUCT_EXT
 
 ELF = AdapterRef("ab12" * 16, "/adapters/forest elf", 0.75)
 ABLE = Capabilities(True, False, True, False, True, False, True)
@@ -52,7 +51,8 @@ SAMPLING = SamplingParams(
 LIKELIHOOD = TokenLikelihood(49_151, -12.25, [3, 49_151], [-0.5, -12.25])
 EXAMPLES: list[Message] = [
     Generate(1, [5, 0, 49_151], SAMPLING, [2, 3], ELF, priority=-2),
-    Generate((1 << 63) - 1, [], SamplingParams(), [], top_tokens=20, json_schema='{"type": "object"}'),
+    Generate((1 << 63) - 1, [], SamplingParams(), [], top_tokens=20),
+    Generate(2, [1], SamplingParams(), [2], json_schema='{"type": "string", "title": "Größe"}'),
     Cancel(3),
     LoadAdapter(4, ELF),
     UnloadAdapter(5, ELF.digest),
@@ -173,24 +173,24 @@ def test_too_many_or_too_few_fields_are_malformed(cls: type[Any]) -> None:
     count = len(dataclasses.fields(cls))
     for wrong in {count + 1, max(0, count - 1), 0} - {count}:
         with pytest.raises(MalformedMessage, match=f"{cls.__name__} has {count} fields, not {wrong}"):
-            decode(struct(TAG_OF[cls], [0] * wrong))
+            decode(struct(CODEC.tag_of[cls], [0] * wrong))
 
 
 def test_a_part_of_a_message_is_no_message() -> None:
     with pytest.raises(MalformedMessage, match="not a message but a bare SamplingParams"):
-        decode(msgpack.packb(SAMPLING, default=messages._pack_struct))
+        decode(msgpack.packb(SAMPLING, default=CODEC.pack_struct))
 
 
 def test_a_malformed_message_inside_a_batch_spoils_it_all() -> None:
     inner = msgpack.ExtType(STRUCT_EXT, msgpack.packb([99, []]))
     with pytest.raises(MalformedMessage, match="unknown message tag 99"):
-        decode(struct(TAG_OF[Batch], [[inner]]))
+        decode(struct(CODEC.tag_of[Batch], [[inner]]))
 
 
 def test_tokens_without_their_lines_are_malformed() -> None:
-    step = msgpack.ExtType(STRUCT_EXT, msgpack.packb([TAG_OF[Step], [1, 2, 3, 4]]))
+    step = msgpack.ExtType(STRUCT_EXT, msgpack.packb([CODEC.tag_of[Step], [1, 2, 3, 4]]))
     with pytest.raises(MalformedMessage, match="2 tokens for 1 lines"):
-        decode(struct(TAG_OF[StepTokens], [step, [1], [2, 3], {}]))
+        decode(struct(CODEC.tag_of[StepTokens], [step, [1], [2, 3], {}]))
 
 
 def test_messages_nested_without_end_are_malformed_and_no_crash() -> None:
@@ -211,9 +211,9 @@ def test_every_cut_of_a_message_is_malformed() -> None:
 def test_a_message_over_the_limit_is_refused_where_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     message = Failed("INTERNAL", "x" * 1000)
     size = len(body_of(message))
-    monkeypatch.setattr(messages, "MAX_MESSAGE_BYTES", size)
+    monkeypatch.setattr(frames, "MAX_MESSAGE_BYTES", size)
     assert decode(body_of(message)) == message
-    monkeypatch.setattr(messages, "MAX_MESSAGE_BYTES", size - 1)
+    monkeypatch.setattr(frames, "MAX_MESSAGE_BYTES", size - 1)
     with pytest.raises(ValueError, match=f"a message of {size} bytes is over the limit of {size - 1}"):
         encode(message)
 

@@ -16,7 +16,8 @@ import pytest
 from tests.engine.embedded.tiny_models import write_model
 from tests.engine.heard import Heard
 from townsfolk.config import EngineSettings
-from townsfolk.engine.messages import AdapterRef, SamplingParams, Step
+from townsfolk.dialogue.tokenizer import TextTokenizer
+from townsfolk.engine.messages import AdapterRef, Finished, SamplingParams, Step
 from townsfolk.engine.process import EngineProcess
 from townsfolk.errors import InvalidArgument, NotFound, ResourceExhausted, TownsfolkError, Unavailable
 
@@ -89,6 +90,24 @@ async def test_likelihoods_reach_the_line_that_asked_for_them_and_no_other(engin
     assert finished.stop_token is not None
     assert finished.stop_token.token_id == free[3]
     assert other.likelihoods == []
+
+
+async def test_a_guided_line_is_json_and_a_bad_schema_fails_its_own_line_alone(engine: EngineProcess) -> None:
+    said, other = Heard(), Heard()
+    patient = SamplingParams(temperature=0.0, max_tokens=60)
+    finished, free, refusal = await asyncio.gather(
+        engine.generate([5, 6, 7], patient, [2], said, json_schema='{"enum": ["glad", "sad"]}'),
+        engine.generate([5, 6, 7], SHORT, [], other),
+        engine.generate([5, 6, 7], patient, [2], Heard(), json_schema='{"type": "strin"}'),
+        return_exceptions=True,
+    )
+    assert isinstance(finished, Finished)
+    assert finished.reason == "stop"
+    assert TextTokenizer(engine.info.tokenizer_json).decode(said.tokens) in ('"glad"', '"sad"')
+    assert isinstance(free, Finished)
+    assert len(other.tokens) == 5
+    assert isinstance(refusal, InvalidArgument)
+    assert refusal.field == "json_schema"
 
 
 async def test_cancelling_a_line_cancels_it_in_the_engine(engine: EngineProcess) -> None:

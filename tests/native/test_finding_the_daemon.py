@@ -290,3 +290,28 @@ def test_daemon_that_cannot_start_is_told_with_its_reason(town: Town, monkeypatc
     assert "the GPU is too small für dieses Modell" in failed.text()
     error = game.say("Good day.")[-1]
     assert (error.kind, error.text("status")) == ("error", "FAILED_PRECONDITION")
+
+
+@pytest.mark.real_model
+@pytest.mark.usefixtures("real_model_path")
+def test_three_characters_of_the_real_model_answer_a_game_that_launched_it(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TOWNSFOLK_CACHE_DIR")
+    monkeypatch.setenv("TOWNSFOLK_COMMAND", f'"{sys.executable}" -m townsfolk.cli')
+    game = town.launching_game()
+    game.wait_until("ready")
+    state = read_state()
+    assert state is not None
+    try:
+        personas = ("dwarf_smith", "forest_elf", "old_knight")
+        lines = [game.begin("say", persona=persona, text="Who are you?") for persona in personas]
+        said = [game.end_of(line) for line in lines]
+        assert [events[-1].kind for events in said] == ["finished"] * 3
+        for events in said:
+            spoken = "".join(event.text() for event in events if event.kind == "speech_delta")
+            assert len(spoken.split()) >= 3
+            assert spoken == events[-1].text()
+        assert len({events[-1].text() for events in said}) == 3
+    finally:
+        os.kill(state.pid, signal.SIGKILL)

@@ -34,7 +34,8 @@ def examples(count: int) -> list[Example]:
         (json.dumps({"player": "Hello?"}), "reply: Field required"),
         (json.dumps({**GOOD, "reply": "  "}), "reply: String should have at least 1 character"),
         (json.dumps({**GOOD, "player": 7}), "player: Input should be a valid string"),
-        (json.dumps({**GOOD, "reply": "x" * 1001}), "reply: String should have at most 1000 characters"),
+        (json.dumps({**GOOD, "reply": "x" * 2001}), "reply: String should have at most 2000 characters"),
+        (json.dumps({**GOOD, "player": "x" * 4001}), "player: String should have at most 4000 characters"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, complaint: str) -> None:

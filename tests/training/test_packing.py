@@ -10,7 +10,7 @@ from tests.training.tiny_model import write_tiny_model
 from townsfolk.engine.embedded.checkpoint import open_checkpoint
 from townsfolk.training.base_model import build_model
 from townsfolk.training.dataset import TokenisedExample
-from townsfolk.training.packing import pack, pack_all, summed_loss
+from townsfolk.training.packing import LONG_PACK_TOKENS, pack, pack_all, short_packs, summed_loss
 from townsfolk.training.trainer import TARGET_MODULES
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft 0.21
@@ -25,7 +25,10 @@ EXAMPLES = [
 
 @pytest.mark.parametrize("family", ["llama", "qwen2"])
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
-def test_loss_and_gradients_equal_those_of_separate_sequences(tmp_path: Path, family: str, attention: str) -> None:
+@pytest.mark.parametrize("most_tokens", [LONG_PACK_TOKENS, 20, 1])
+def test_loss_and_gradients_equal_those_of_separate_sequences(
+    tmp_path: Path, family: str, attention: str, most_tokens: int
+) -> None:
     checkpoint = open_checkpoint(write_tiny_model(tmp_path / "tiny", family))
     model = build_model(checkpoint, torch.device("cpu"), torch.float32)
     model.set_attn_implementation(attention)
@@ -33,8 +36,11 @@ def test_loss_and_gradients_equal_those_of_separate_sequences(tmp_path: Path, fa
     config = peft.LoraConfig(r=4, target_modules=list(TARGET_MODULES), init_lora_weights=False)
     weights = {n: p for n, p in peft.get_peft_model(model, config).named_parameters() if p.requires_grad}
 
-    packed = summed_loss(model, pack(EXAMPLES))
-    packed.backward()  # type: ignore[no-untyped-call]
+    packed = torch.zeros(())
+    for part in short_packs(EXAMPLES, most_tokens):
+        loss = summed_loss(model, part)
+        loss.backward()  # type: ignore[no-untyped-call]
+        packed += loss.detach()
     gradients = {name: weight.grad.clone() for name, weight in weights.items() if weight.grad is not None}
     model.zero_grad()
 
@@ -77,3 +83,11 @@ def test_packs_are_even() -> None:
     assert [p.attention_mask.shape[0] for p in pack_all(EXAMPLES, 8)] == [1]
     sizes = [len(p.targets) for p in pack_all(EXAMPLES[:1] * 9, 8)]
     assert sizes == [16, 20]
+
+
+def test_long_packs_are_cut_but_no_example_is() -> None:
+    assert [p.tokens for p in short_packs(EXAMPLES, 25)] == [25]
+    assert [p.tokens for p in short_packs(EXAMPLES, 24)] == [13, 19]
+    assert [p.tokens for p in short_packs(EXAMPLES, 1)] == [13, 10, 16]
+    held_out = pack_all(EXAMPLES * 60, 180)
+    assert max(p.tokens for p in held_out) <= LONG_PACK_TOKENS < sum(p.tokens for p in held_out)

@@ -20,9 +20,9 @@ def town(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(town: Path, *arguments: str) -> Result:
+def run(town: Path, *arguments: str, epochs: tuple[str, ...] = ("--epochs", "2")) -> Result:
     common = ["--personas", str(town / "personas"), "--model", str(town / "tiny"), "--threads", "1"]
-    return CliRunner().invoke(app, ["train", *arguments, *common, "--epochs", "2", "--rank", "2"])
+    return CliRunner().invoke(app, ["train", *arguments, *common, *epochs, "--rank", "2"])
 
 
 def test_plain_lines_tell_epochs_losses_and_the_place(town: Path) -> None:
@@ -51,6 +51,15 @@ def test_an_adapter_that_is_up_to_date_is_trained_again_only_by_force(town: Path
     assert weights.stat().st_mtime_ns == first
     assert "epoch 2/2" in run(town, "tock", "--force").stdout
     assert weights.stat().st_mtime_ns > first
+
+
+def test_a_task_is_trained_like_a_character_for_the_epochs_it_asks_for(town: Path) -> None:
+    path = town / "personas" / "tock" / "persona.toml"
+    path.write_text('kind = "task"\n' + path.read_text("utf-8") + "\n[training]\nepochs = 4\n", "utf-8")
+    result = run(town, "tock", epochs=())
+    assert result.exit_code == 0, result.output
+    assert "epoch 4/4" in result.stdout
+    assert "epoch 2/2" in run(town, "tock").stdout  # an option goes first
 
 
 def test_errors_are_one_sentence(town: Path) -> None:

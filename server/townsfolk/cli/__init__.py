@@ -10,7 +10,22 @@ import typer
 from typer.core import TyperGroup
 
 from townsfolk import __version__
-from townsfolk.cli import background, bench, console, demo, doctor, models, personas, preview, say, serve, talk, train
+from townsfolk.cli import (
+    background,
+    bench,
+    console,
+    demo,
+    doctor,
+    models,
+    paint,
+    personas,
+    preview,
+    say,
+    serve,
+    story,
+    talk,
+    train,
+)
 from townsfolk.cli.terminal import error_console, use_utf8
 from townsfolk.errors import TownsfolkError
 
@@ -65,6 +80,7 @@ def _options(
 app.command("demo")(demo.demo)
 app.command("say")(say.say)
 app.command("preview")(preview.preview)
+app.command("story")(story.story)
 app.command("talk")(talk.talk)
 app.command("console")(console.console)
 app.command("serve")(serve.serve)
@@ -72,6 +88,7 @@ app.command("status")(background.status)
 app.command("stop")(background.stop)
 app.command("train")(train.train)
 app.command("doctor")(doctor.doctor)
+app.command("paint")(paint.paint)
 app.add_typer(personas.app, name="personas")
 app.add_typer(models.app, name="models")
 app.add_typer(bench.app, name="bench")

@@ -13,6 +13,7 @@ from townsfolk.cli.terminal import counted, error_console
 from townsfolk.config import Settings
 from townsfolk.daemon.server import Daemon
 from townsfolk.engine.interface import Engine
+from townsfolk.pictures.painter import Painter
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +25,8 @@ class AnnouncedDaemon(Daemon):
     has stopped, so that the next one does not load its model beside it.
     """
 
-    def __init__(self, settings: Settings, engine: Engine) -> None:
-        super().__init__(settings, engine)
+    def __init__(self, settings: Settings, engine: Engine, painter: Painter | None = None) -> None:
+        super().__init__(settings, engine, painter)
         self._started = time.time()
 
     async def start(self) -> None:

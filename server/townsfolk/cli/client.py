@@ -39,12 +39,15 @@ from townsfolk.v1 import (
     preview_pb2_grpc,
     session_pb2,
     session_pb2_grpc,
+    story_pb2,
+    story_pb2_grpc,
 )
 
 CALL_TIMEOUT_S = 10.0  # for calls that no model has to think about
 HEALTH_TIMEOUT_S = 2.0
 GRACE_S = 5.0  # a line past its deadline may still end with a fallback line
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+ANY_KIND = (persona_pb2.PERSONA_KIND_CHARACTER, persona_pb2.PERSONA_KIND_TASK)
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "*": "127.0.0.1"}  # listening there, reached here
 
 
@@ -107,6 +110,7 @@ class Town:
         self._sessions = session_pb2_grpc.SessionServiceStub(self._channel)
         self._personas = persona_pb2_grpc.PersonaServiceStub(self._channel)
         self._previews = preview_pb2_grpc.PreviewServiceStub(self._channel)
+        self._stories = story_pb2_grpc.StoryServiceStub(self._channel)
         self._daemon = daemon_pb2_grpc.DaemonServiceStub(self._channel)
         self._console = console_pb2_grpc.ConsoleServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
@@ -149,6 +153,19 @@ class Town:
         finally:
             call.cancel()
 
+    async def compose(
+        self, request: story_pb2.ComposeRequest, timeout_s: float
+    ) -> AsyncIterator[story_pb2.ComposeResponse]:
+        """Ask for a story and yield what happens. Closing the iterator stops everything."""
+        request.deadline_s = timeout_s
+        call = self._stories.Compose(request, timeout=timeout_s + GRACE_S, metadata=self._metadata)
+        try:
+            async with self._sentences():
+                async for response in call:
+                    yield response
+        finally:
+            call.cancel()
+
     async def open_session(self, persona_ids: Sequence[str]) -> str:
         """Open a conversation and return its id."""
         answer = await self._ask(self._sessions.Open, session_pb2.OpenRequest(persona_ids=persona_ids))
@@ -157,10 +174,10 @@ class Town:
     async def close_session(self, session_id: str) -> None:
         await self._ask(self._sessions.Close, session_pb2.CloseRequest(session_id=session_id))
 
-    async def personas(self) -> list[persona_pb2.Persona]:
-        """Every persona of the library, unusable ones included."""
+    async def personas(self, kinds: Sequence[persona_pb2.PersonaKind] = ()) -> list[persona_pb2.Persona]:
+        """Every persona of these kinds, unusable ones included; without kinds, every character."""
         found: list[persona_pb2.Persona] = []
-        request = persona_pb2.ListRequest(page_size=256)
+        request = persona_pb2.ListRequest(page_size=256, kinds=kinds)
         while True:
             page = await self._ask(self._personas.List, request)
             found.extend(page.personas)

@@ -34,7 +34,10 @@ ROUNDS = 2
 
 def demo(
     personas: Annotated[
-        str, typer.Option(help="Ids of the personas to ask, with commas between. Default: all.", show_default=False)
+        str,
+        typer.Option(
+            help="Ids of the personas to ask, with commas between. Default: all characters.", show_default=False
+        ),
     ] = "",
     address: Annotated[
         str | None, typer.Option(help="Ask this daemon instead of one of the demo's own.", show_default=False)
@@ -64,12 +67,12 @@ def demo(
 async def _demo(
     wanted: list[str], address: str | None, model: str | None, device: str, seed: int | None, as_json: bool
 ) -> None:
-    from townsfolk.cli.client import Town
+    from townsfolk.cli.client import ANY_KIND, Town
     from townsfolk.cli.demo_report import as_json_report, town_summary
 
     messages = error_console() if as_json else output_console()
     async with _daemon(address, model, device, messages) as target, Town(target) as town:
-        cast = _cast(await town.personas(), wanted)
+        cast = _cast(await town.personas(ANY_KIND if wanted else ()), wanted)
         before = await town.stats()
         if not as_json:
             _print_opening(messages, before, cast)

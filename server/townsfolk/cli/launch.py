@@ -48,6 +48,12 @@ async def require_daemon(address: str | None) -> Target:
     """The same, but raises ``Unavailable`` where there is none."""
     target = await find_daemon(address)
     if target is None:
+        state = read_state()
+        if state is not None and state.tls_certificate and port_open(target_of(state).address):
+            raise Unavailable(
+                f"the daemon on {state.address} does not answer; {state.tls_certificate} has to name 127.0.0.1 or "
+                "localhost for commands on its own machine"
+            )
         raise Unavailable("no daemon is running; `townsfolk serve` starts one")
     return target
 

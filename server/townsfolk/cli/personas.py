@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,23 +29,44 @@ FoldersOption = Annotated[
     ),
 ]
 ModelOption = Annotated[str | None, typer.Option(help="Base model whose adapters count.", show_default=False)]
+
+
+class ListedKind(StrEnum):
+    """Which personas to list."""
+
+    CHARACTER = "character"
+    TASK = "task"
+    ALL = "all"
+
+
+NONE_OF = {ListedKind.CHARACTER: "no characters", ListedKind.TASK: "no tasks", ListedKind.ALL: "no personas"}
+KindOption = Annotated[ListedKind, typer.Option(help="Characters, tasks such as story_writer, or all of them.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
-def list_(folders: FoldersOption = None, model: ModelOption = None, as_json: JsonOption = False) -> None:
-    """List the personas, and whether each has an adapter for the base model.
+def list_(
+    folders: FoldersOption = None,
+    model: ModelOption = None,
+    kind: KindOption = ListedKind.CHARACTER,
+    as_json: JsonOption = False,
+) -> None:
+    """List the characters, and whether each has an adapter for the base model.
 
     Example: townsfolk personas list --personas ./personas
+
+    Example: townsfolk personas list --kind task
     """
     library = _library(folders, model)
     entries = [_entry(library, persona_id) for persona_id in library.ids()]
+    if kind is not ListedKind.ALL:  # one that cannot be read has no kind, and is not hidden
+        entries = [entry for entry in entries if entry["kind"] in (kind, "")]
     if as_json:
         typer.echo(json.dumps(entries, ensure_ascii=False, indent=2))
         return
     console = output_console()
     if not entries:
-        console.print("no personas here; `--personas DIR` says where to look", style="dim", markup=False)
+        console.print(f"{NONE_OF[kind]} here; `--personas DIR` says where to look", style="dim", markup=False)
         return
     from rich.padding import Padding
     from rich.text import Text
@@ -156,6 +178,7 @@ def _entry(library: PersonaLibrary, persona_id: str) -> dict[str, Any]:
     loaded, problems = library.look(persona_id)
     return {
         "id": persona_id,
+        "kind": loaded.persona.kind if loaded else "",
         "name": loaded.persona.name if loaded else "",
         "summary": loaded.persona.summary if loaded else "",
         "folder": str(library.folder_of(persona_id)),
@@ -175,6 +198,7 @@ def _print_sheet(loaded: LoadedPersona) -> None:
     console.print()
     sampling = sheet.sampling
     rows = [
+        ("kind", sheet.kind if sheet.kind != "character" else ""),
         ("voice", sheet.voice),
         ("prompt", " ".join(sheet.system.split())),
         ("emotions", ", ".join(sheet.emotions)),

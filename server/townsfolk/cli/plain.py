@@ -12,6 +12,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from townsfolk.v1.common_pb2 import TurnEvent
 from townsfolk.v1.preview_pb2 import CompareResponse
+from townsfolk.v1.story_pb2 import ComposeResponse
 
 
 def to_plain(message: Message) -> Any:
@@ -52,6 +53,12 @@ def compare_line(response: CompareResponse, label: str) -> str:
     if response.tokens:
         plain["tokens"] = [to_plain(token) for token in response.tokens]
     return json.dumps(plain, ensure_ascii=False)
+
+
+def compose_line(response: ComposeResponse) -> str:
+    """One event of a story as one line of JSON, as ``event_line``."""
+    kind = response.WhichOneof("event") or "unknown"
+    return json.dumps({"event": kind, **to_plain(response)}, ensure_ascii=False)
 
 
 def _whole_numbers(value: Any) -> Any:

@@ -31,7 +31,12 @@ def train(
             show_default=False,
         ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the persona's lines.", show_default=False)] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="Passes over the persona's lines. Default: what its persona.toml says, else 3.", show_default=False
+        ),
+    ] = None,
     rank: Annotated[
         int | None, typer.Option(help="LoRA rank; twice the rank, twice the file.", show_default=False)
     ] = None,
@@ -74,6 +79,7 @@ def _train(
         import torch
 
         from townsfolk.engine.embedded.checkpoint import open_checkpoint
+        from townsfolk.personas.schema import read_persona
         from townsfolk.training.persona_run import PersonaRun
         from townsfolk.training.trainer import Settings
 
@@ -86,6 +92,7 @@ def _train(
             f"training needs the package {error.name}; run `pip install 'townsfolk[train]'`"
         ) from error
     torch.set_num_threads(threads or os.cpu_count() or 1)
+    settings = {**read_persona(folder).training.model_dump(exclude_none=True), **settings}
     run = PersonaRun(folder, open_checkpoint(model or _default_model_path()), Settings(**settings))
     console = output_console()
     before = run.finished_before()

@@ -28,6 +28,10 @@ PRIORITIES: dict[int, int] = {
     common_pb2.PRIORITY_NORMAL: 0,
     common_pb2.PRIORITY_URGENT: 1,
 }
+KINDS: dict[str, persona_pb2.PersonaKind] = {
+    "character": persona_pb2.PERSONA_KIND_CHARACTER,
+    "task": persona_pb2.PERSONA_KIND_TASK,
+}
 REASONS = {
     FinishReason.STOP: common_pb2.FINISH_REASON_STOP,
     FinishReason.LENGTH: common_pb2.FINISH_REASON_LENGTH,
@@ -126,6 +130,7 @@ def persona_message(
     if loaded is None:
         return message
     persona = loaded.persona
+    message.kind = KINDS[persona.kind]
     message.name = persona.name
     message.summary = persona.summary
     message.voice = persona.voice

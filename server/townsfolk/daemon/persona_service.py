@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 
-from townsfolk.daemon.convert import persona_message
+from townsfolk.daemon.convert import KINDS, persona_message
 from townsfolk.daemon.residency import Residency, Unloader, residency_of
 from townsfolk.engine.interface import Engine
 from townsfolk.errors import InvalidArgument, ResourceExhausted, Unimplemented
@@ -22,6 +22,7 @@ from townsfolk.v1.persona_pb2_grpc import PersonaServiceServicer
 Context = grpc.aio.ServicerContext[Any, Any]
 
 DEFAULT_PAGE = 64
+DEFAULT_KINDS = {"character"}
 MAX_PAGE = 256
 MAX_PAGE_BYTES = 2 * 1024 * 1024  # half of what a client takes in one message by default
 SLOT_RETRY_S = 1.0  # a line takes seconds; then its adapter's slot is free
@@ -40,7 +41,7 @@ class PersonaService(PersonaServiceServicer):
         if request.page_size > MAX_PAGE:
             raise InvalidArgument(f"page_size is at most {MAX_PAGE}", field="page_size")
         residency = await residency_of(self._engine)
-        return await asyncio.to_thread(self._page, request.page_size or DEFAULT_PAGE, request.page_token, residency)
+        return await asyncio.to_thread(self._page, request, residency)
 
     async def Get(self, request: pb.GetRequest, context: Context) -> pb.GetResponse:
         """See the API."""
@@ -106,20 +107,23 @@ class PersonaService(PersonaServiceServicer):
         """Not served yet."""
         raise Unimplemented("Watch is not part of this version; call Reload and List")
 
-    def _page(self, size: int, token: str, residency: Residency) -> pb.ListResponse:
+    def _page(self, request: pb.ListRequest, residency: Residency) -> pb.ListResponse:
         ids = self._library.ids()
-        start = bisect.bisect_right(ids, token) if token else 0
+        start = bisect.bisect_right(ids, request.page_token) if request.page_token else 0
+        kinds = {kind for kind, number in KINDS.items() if number in request.kinds} or DEFAULT_KINDS
         response = pb.ListResponse()
         total = 0
-        for persona_id in ids[start : start + size]:
+        for persona_id in ids[start:]:
             loaded, problems = self._library.look(persona_id)
+            if loaded is not None and loaded.persona.kind not in kinds:
+                continue
             message = persona_message(persona_id, loaded, problems, residency.state(loaded))
             total += message.ByteSize()
-            if response.personas and total > MAX_PAGE_BYTES:
+            full = len(response.personas) == (request.page_size or DEFAULT_PAGE) or total > MAX_PAGE_BYTES
+            if response.personas and full:
+                response.next_page_token = response.personas[-1].id
                 break
             response.personas.append(message)
-        if response.personas and start + len(response.personas) < len(ids):
-            response.next_page_token = response.personas[-1].id
         return response
 
     async def _persona(self, persona_id: str) -> pb.Persona:

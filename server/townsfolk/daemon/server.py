@@ -8,7 +8,7 @@ import logging
 import grpc
 from grpc_reflection.v1alpha import reflection
 
-from townsfolk.config import Settings
+from townsfolk.config import PictureSettings, Settings
 from townsfolk.daemon.address import Address, check_exposure, parse_address
 from townsfolk.daemon.admission import Admission
 from townsfolk.daemon.auth import TokenInterceptor, read_token
@@ -19,18 +19,23 @@ from townsfolk.daemon.dialogue_service import DialogueService
 from townsfolk.daemon.health import Health
 from townsfolk.daemon.listener import listen, remove_socket, tls_credentials
 from townsfolk.daemon.live_settings import LiveSetting
+from townsfolk.daemon.metrics_server import MetricsServer, serve_metrics
 from townsfolk.daemon.persona_service import PersonaService
 from townsfolk.daemon.preview_service import PreviewService
 from townsfolk.daemon.session_service import SessionService
 from townsfolk.daemon.signals import stop_signals
 from townsfolk.daemon.stats_service import StatsService
-from townsfolk.daemon.unserved import UnservedStory
+from townsfolk.daemon.story_service import StoryService
 from townsfolk.dialogue.preview import PreviewRunner
 from townsfolk.dialogue.session import SessionStore
 from townsfolk.dialogue.turn import TurnRunner
 from townsfolk.engine.interface import Engine
-from townsfolk.errors import Unavailable
+from townsfolk.errors import TownsfolkError, Unavailable
 from townsfolk.personas.library import PersonaLibrary, default_persona_folders
+from townsfolk.pictures.painter import Painter
+from townsfolk.story.composer import StoryComposer
+from townsfolk.story.illustrator import Illustrator
+from townsfolk.story.request import PictureWish
 from townsfolk.v1 import (
     console_pb2,
     console_pb2_grpc,
@@ -76,14 +81,16 @@ class Daemon:
     Args:
         settings: all limits, and where to listen.
         engine: not started yet; the daemon starts and stops it.
+        painter: of the stories' pictures, likewise; ``None`` where there is nothing to draw with.
 
     Raises ``InvalidArgument`` for settings that cannot work, such as an open address without TLS and a token.
     """
 
-    def __init__(self, settings: Settings, engine: Engine) -> None:
+    def __init__(self, settings: Settings, engine: Engine, painter: Painter | None = None) -> None:
         own = settings.daemon
         self.settings = settings
         self.engine = engine
+        self.painter = painter
         self._listen_on = parse_address(own.address)
         self._token = read_token(own)
         self._credentials = tls_credentials(own)
@@ -104,16 +111,26 @@ class Daemon:
         )
         previews = PreviewRunner(self.runner, engine, self.library)
         self._previews = PreviewService(previews, self.runner, self._admission, own.max_text_bytes)
+        composer = StoryComposer(self.runner, engine, self.library, Illustrator(painter))
+        self._stories = StoryService(composer, self._admission, _left_open(settings.pictures))
         self._personas = PersonaService(self.library, engine)
+        self._stats = StatsService(engine, settings.engine, self.runner, self.library, lambda: self.draining)
         self._activity = Activity()
         self._health = Health(SERVICES)
         self._stopping = asyncio.Event()
+        self._metrics_on = parse_address(own.metrics_address) if own.metrics_address else None
+        self._metrics: MetricsServer | None = None
         self._server: grpc.aio.Server | None = None
         self._address: Address | None = None
         self._pulse: asyncio.Task[None] | None = None
         self.drain_grace_s = own.drain_grace_s
         self.exit_when_idle_s = own.exit_when_idle_s
         self.draining = False
+
+    @property
+    def metrics_address(self) -> str:
+        """Where Prometheus scrapes ``/metrics``; empty where it is not asked for, or not yet served."""
+        return "" if self._metrics is None else str(self._metrics.address)
 
     @property
     def address(self) -> str:
@@ -132,7 +149,10 @@ class Daemon:
             self.on_listening()
             await self.engine.start()
             await asyncio.to_thread(self.runner.prepare)
+            await self._start_painter()
             personas = await asyncio.to_thread(self.library.survey)
+            if self._metrics_on is not None:
+                self._metrics = serve_metrics(self._metrics_on, self._stats.snapshot, self.runner.registry)
             await self._health.set(serving=self.engine.ready)
             self._pulse = asyncio.create_task(self._watch(), name="pulse")
         except BaseException:
@@ -188,6 +208,9 @@ class Daemon:
         if self._pulse is not None:
             self._pulse.cancel()
         self._personas.unloader.stop()
+        if self._metrics is not None:
+            await asyncio.to_thread(self._metrics.stop)
+            self._metrics = None
         await self.runner.registry.cancel_all()
         self._dialogue.end_scenes(Unavailable("the daemon has shut down"))
         if self._server is not None:
@@ -195,7 +218,17 @@ class Daemon:
             self._server = None
             if self._address is not None:
                 remove_socket(self._address)
+        if self.painter is not None:
+            await self.painter.stop()
         await self.engine.stop()
+
+    async def _start_painter(self) -> None:
+        """Find out early what keeps pictures from being drawn; text does not depend on them."""
+        if self.painter is not None:
+            try:
+                await self.painter.start()
+            except TownsfolkError as error:
+                log.warning("no pictures for now: %s", error.message)
 
     # ── details ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -219,19 +252,18 @@ class Daemon:
             options=SERVER_OPTIONS,
             maximum_concurrent_rpcs=self.settings.daemon.max_queued_turns + IDLE_STREAMS,
         )
-        stats = StatsService(self.engine, self.settings.engine, self.runner, self.library, lambda: self.draining)
         dialogue_pb2_grpc.add_DialogueServiceServicer_to_server(self._dialogue, server)
         session_pb2_grpc.add_SessionServiceServicer_to_server(SessionService(self.runner, self.library), server)
         persona_pb2_grpc.add_PersonaServiceServicer_to_server(self._personas, server)
-        daemon_pb2_grpc.add_DaemonServiceServicer_to_server(stats, server)
-        console_pb2_grpc.add_ConsoleServiceServicer_to_server(ConsoleService(self._console(stats)), server)
+        daemon_pb2_grpc.add_DaemonServiceServicer_to_server(self._stats, server)
+        console_pb2_grpc.add_ConsoleServiceServicer_to_server(ConsoleService(self._console()), server)
         preview_pb2_grpc.add_PreviewServiceServicer_to_server(self._previews, server)
-        story_pb2_grpc.add_StoryServiceServicer_to_server(UnservedStory(), server)
+        story_pb2_grpc.add_StoryServiceServicer_to_server(self._stories, server)
         await self._health.add_to(server)
         reflection.enable_server_reflection((*SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME), server)
         return server
 
-    def _console(self, stats: StatsService) -> ConsoleTown:
+    def _console(self) -> ConsoleTown:
         settings = (
             LiveSetting("max_queued_turns", self._admission, "max_turns"),
             LiveSetting("max_stream_turns", self._dialogue, "max_stream_turns"),
@@ -240,7 +272,14 @@ class Daemon:
             LiveSetting("drain_grace_s", self, "drain_grace_s"),
             LiveSetting("exit_when_idle_s", self, "exit_when_idle_s"),
         )
-        return ConsoleTown(self.runner, self.library, self._dialogue, self._personas, stats, settings)
+        return ConsoleTown(self.runner, self.library, self._dialogue, self._personas, self._stats, settings)
+
+
+def _left_open(pictures: PictureSettings) -> PictureWish:
+    """What a story's pictures are like where its request does not say."""
+    return PictureWish(
+        width=pictures.width, height=pictures.height, style=pictures.style, negative_prompt=pictures.negative_prompt
+    )
 
 
 SERVER_OPTIONS = [

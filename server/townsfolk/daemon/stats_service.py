@@ -92,6 +92,10 @@ class StatsService(DaemonServiceServicer):
 
     async def GetStats(self, request: pb.GetStatsRequest, context: Context) -> pb.GetStatsResponse:
         """See the API."""
+        return await self.snapshot()
+
+    async def snapshot(self) -> pb.GetStatsResponse:
+        """The figures of this moment."""
         if self._engine.ready:
             await self._totals.update()
         await self._count_personas()

@@ -13,7 +13,8 @@ from townsfolk.engine.messages import AdapterRef, SamplingParams
 class LinePlan:
     """A line before it is spoken: its prompt as token ids, how tokens are drawn, what ends it, whose voice it has.
 
-    ``history`` are the exchanges that the prompt holds; ``top_tokens`` as in ``Generate``.
+    ``history`` are the exchanges that the prompt holds; ``top_tokens`` and ``json_schema`` as in ``Generate``.
+    A line with a schema should have no ``stops``: they would end it in the middle of a JSON string.
     """
 
     prompt: Sequence[int]
@@ -22,3 +23,4 @@ class LinePlan:
     adapter: AdapterRef | None
     history: Sequence[Exchange] = ()
     top_tokens: int = 0
+    json_schema: str = ""

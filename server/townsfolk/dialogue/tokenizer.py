@@ -49,7 +49,7 @@ class TextTokenizer:
         self._bytes_of = _byte_table(vocabulary, self.control_ids, byte_level=self.byte_level)
         self._bytes_of.update({t["id"]: t["content"].encode() for t in added if not _is_control(t["content"])})
         self.vocab_size = max([*vocabulary.values(), *(t["id"] for t in added)]) + 1
-        self._text = Tokenizer.from_str(json.dumps(_without_added_tokens(description)))
+        self._text = Tokenizer.from_str(json.dumps(without_added_tokens(description)))
 
     def encode(self, text: str) -> list[int]:
         """Token ids of human text; never one of ``control_ids``."""
@@ -106,7 +106,8 @@ def _is_control(added_token: str) -> bool:
     return len(added_token) > 1
 
 
-def _without_added_tokens(description: dict[str, Any]) -> dict[str, Any]:
+def without_added_tokens(description: dict[str, Any]) -> dict[str, Any]:
+    """A ``tokenizers`` serialisation changed so that no text becomes an added token, nor gets a space before it."""
     added = {t["content"] for t in description.get("added_tokens") or [] if _is_control(t["content"])}
     model = dict(description["model"])
     model["vocab"] = {token: i for token, i in model["vocab"].items() if token not in added}

@@ -317,7 +317,14 @@ class TurnRunner:
         listener = _Listener(turn, line, plan.adapter)
         try:
             finished = await self._engine.generate(
-                list(plan.prompt), plan.sampling, stop_ids, listener, plan.adapter, priority, plan.top_tokens
+                list(plan.prompt),
+                plan.sampling,
+                stop_ids,
+                listener,
+                plan.adapter,
+                priority,
+                plan.top_tokens,
+                plan.json_schema,
             )
         except _StopSpoken:
             return FinishReason.STOP

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from townsfolk.dialogue.events import FinishReason, Happening, TurnFailed, TurnFinished
@@ -37,6 +37,7 @@ class TurnRegistry:
 
     def __init__(self) -> None:
         self.counts = TurnCounts()
+        self.listeners: list[Callable[[Happening], None]] = []  # called with the last event of every turn
         self._running: dict[str, Turn] = {}
         self._ended: dict[str, tuple[float, TurnRecord]] = {}  # in order of their ends
         self._kept_events = 0
@@ -83,6 +84,8 @@ class TurnRegistry:
             self.counts.finished += 1
             self.counts.cancelled += last.reason is FinishReason.CANCELLED
             self.counts.fallback += last.fallback is not None
+        for listener in self.listeners:
+            listener(last)
 
     def cancel(self, turn_id: str) -> bool:
         """Cancel a turn. Returns false if it had ended already; raises ``NotFound`` for one that is not known."""

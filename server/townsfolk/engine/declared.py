@@ -8,7 +8,7 @@ from townsfolk.engine.messages import Capabilities
 EMBEDDED = Capabilities(
     adapter_scale=True,
     token_likelihoods=True,
-    guided_decoding=False,
+    guided_decoding=True,
     seeded=True,
     adapter_patterns=True,
     shared_prefix=False,

@@ -1,23 +1,13 @@
-"""What the daemon and the engine process say to each other: frozen dataclasses, msgpack, never pickle.
-
-A message travels as a msgpack extension holding ``[tag, [field, …]]`` behind a little-endian 32-bit length. The tag is
-looked up in one explicit table; an unknown tag or a wrong number of fields is an error, never a class named by the
-wire.
-"""
+"""What the daemon and the engine process say to each other, in the frames of ``townsfolk.frames``."""
 
 from __future__ import annotations
 
-import dataclasses
-import struct
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NamedTuple
 
-import msgpack
+from townsfolk.frames import FrameCodec
+from townsfolk.frames import MalformedMessage as MalformedMessage
 
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # a tokenizer of 256k entries is about 20 MB of JSON
-MAX_DEPTH = 8  # of messages in messages; ours go to 3, and each level costs C stack in msgpack
-LENGTH_PREFIX = struct.Struct("<I")
 MAX_TOP_TOKENS = 20  # candidates that are told of at each place
 
 
@@ -89,7 +79,9 @@ class Generate:
     """Start one line. ``prompt`` are token ids; ``priority`` higher goes first; ``stop_ids`` end the line.
 
     ``top_tokens``: with every token its likelihood and so many candidates, up to ``MAX_TOP_TOKENS``; 0: neither.
-    ``json_schema``: JSON schema (as text) that the line has to match; empty: free.
+    ``json_schema``: a JSON schema as text; the line is then JSON valid against it, on one line, and whole unless it
+    ends with reason length. Empty: the line is free. An engine that cannot do this refuses the line with
+    FAILED_PRECONDITION.
     """
 
     request_id: int
@@ -341,59 +333,6 @@ MESSAGE_TYPES: tuple[type[Any], ...] = (
     TokenLikelihood,
     Capabilities,
 )
-TAG_OF = {cls: tag for tag, cls in enumerate(MESSAGE_TYPES)}
-FIELDS_OF = {cls: tuple(f.name for f in dataclasses.fields(cls)) for cls in MESSAGE_TYPES}
-STRUCT_EXT = 1  # msgpack extension type that marks a nested message
-PACKING = {"use_bin_type": True, "unicode_errors": "surrogatepass"}  # paths need not be Unicode
-UNPACKING = {"strict_map_key": False, "max_ext_len": MAX_MESSAGE_BYTES, "unicode_errors": "surrogatepass"}
-
-
-class MalformedMessage(ValueError):
-    """The other end sent bytes that are no message of ours; the connection is not to be trusted any further."""
-
-
-def encode(message: Message) -> bytes:
-    """One message as bytes, length prefix included. Raises ``ValueError`` past ``MAX_MESSAGE_BYTES``."""
-    body: bytes = msgpack.packb(message, default=_pack_struct, **PACKING)
-    if len(body) > MAX_MESSAGE_BYTES:
-        raise ValueError(f"a message of {len(body)} bytes is over the limit of {MAX_MESSAGE_BYTES}")
-    return LENGTH_PREFIX.pack(len(body)) + body
-
-
-def decode(body: bytes) -> Message:
-    """The message in ``body`` (without its length prefix). Raises ``MalformedMessage``."""
-    try:
-        message = msgpack.unpackb(body, ext_hook=partial(_unpack_struct, depth=1), **UNPACKING)
-    except MalformedMessage:
-        raise
-    except Exception as error:  # msgpack raises several unrelated types for malformed input
-        raise MalformedMessage(f"not a message: {error}") from error
-    if not isinstance(message, Message):
-        raise MalformedMessage(f"not a message but a bare {type(message).__name__}")
-    return message
-
-
-def _pack_struct(value: Any) -> msgpack.ExtType:
-    cls = type(value)
-    tag = TAG_OF.get(cls)
-    if tag is None:
-        raise TypeError(f"{cls.__name__} is no message")
-    fields = [getattr(value, name) for name in FIELDS_OF[cls]]
-    return msgpack.ExtType(STRUCT_EXT, msgpack.packb([tag, fields], default=_pack_struct, **PACKING))
-
-
-def _unpack_struct(code: int, data: bytes, *, depth: int) -> Any:
-    if code != STRUCT_EXT:
-        raise MalformedMessage(f"unknown extension type {code}")
-    if depth > MAX_DEPTH:
-        raise MalformedMessage(f"messages are nested more than {MAX_DEPTH} deep")
-    content = msgpack.unpackb(data, ext_hook=partial(_unpack_struct, depth=depth + 1), **UNPACKING)
-    if not (isinstance(content, list) and len(content) == 2 and isinstance(content[1], list)):
-        raise MalformedMessage("a message is [tag, fields]")
-    tag, fields = content
-    if type(tag) is not int or not 0 <= tag < len(MESSAGE_TYPES):
-        raise MalformedMessage(f"unknown message tag {tag!r}")
-    cls = MESSAGE_TYPES[tag]
-    if len(fields) != len(FIELDS_OF[cls]):
-        raise MalformedMessage(f"{cls.__name__} has {len(FIELDS_OF[cls])} fields, not {len(fields)}")
-    return cls(*fields)
+CODEC: FrameCodec[Message] = FrameCodec(MESSAGE_TYPES, Message)
+encode = CODEC.encode
+decode = CODEC.decode

@@ -15,11 +15,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from townsfolk.child_process import CREATE_NO_WINDOW
 from townsfolk.config import EngineSettings
 from townsfolk.engine.interface import LineListener
 from townsfolk.engine.messages import (
-    LENGTH_PREFIX,
-    MAX_MESSAGE_BYTES,
+    CODEC,
     AdapterLoaded,
     AdapterRef,
     Batch,
@@ -43,7 +43,6 @@ from townsfolk.engine.messages import (
     StepTokens,
     TokenLikelihood,
     UnloadAdapter,
-    decode,
     encode,
 )
 from townsfolk.errors import TownsfolkError, Unavailable, from_status
@@ -58,7 +57,6 @@ HEALTHY_AFTER_S = 60.0  # a child that lived this long starts the backoff anew
 # Threads of a parallel loop that wait for each other by spinning starve when a game uses the same cores; figures for
 # both ways are in docs/performance.md.
 SHARED_CORES_ENVIRONMENT = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
-CREATE_NO_WINDOW = 0x0800_0000  # Windows: no console window, and no Ctrl-C from the daemon's
 
 
 class _Line:
@@ -267,13 +265,7 @@ class EngineProcess:
     async def _receive(child: asyncio.subprocess.Process) -> Message | None:
         """The child's next message; ``None`` when it has closed its end."""
         assert child.stdout is not None
-        try:
-            (length,) = LENGTH_PREFIX.unpack(await child.stdout.readexactly(LENGTH_PREFIX.size))
-            if length > MAX_MESSAGE_BYTES:
-                raise MalformedMessage(f"a message of {length} bytes is over the limit")
-            return decode(await child.stdout.readexactly(length))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return None
+        return await CODEC.receive(child.stdout)
 
     def _hand_out(self, message: Message) -> None:
         match message:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import queue
-import signal
 import sys
 import threading
 import time
@@ -17,10 +16,10 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Any, BinaryIO, Protocol
 
+from townsfolk.child_process import leave_signals_to_the_daemon, take_standard_output
 from townsfolk.config import EngineSettings
 from townsfolk.engine.messages import (
-    LENGTH_PREFIX,
-    MAX_MESSAGE_BYTES,
+    CODEC,
     AdapterRef,
     Batch,
     Cancel,
@@ -36,7 +35,6 @@ from townsfolk.engine.messages import (
     StepTokens,
     Token,
     UnloadAdapter,
-    decode,
     encode,
 )
 from townsfolk.errors import TownsfolkError
@@ -83,8 +81,8 @@ def main() -> None:
     """Entry point of the engine process."""
     settings = EngineSettings.model_validate_json(sys.argv[1])
     logging.basicConfig(level=os.environ.get("TOWNSFOLK_LOG", "INFO"), format="%(asctime)s %(name)s %(message)s")
-    _leave_signals_to_the_daemon()
-    outgoing = _take_standard_output()
+    leave_signals_to_the_daemon()
+    outgoing = take_standard_output()
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     last_acts: list[Callable[[], None]] = []
     threading.Thread(target=_read_messages, args=(sys.stdin.buffer, inbox, last_acts), daemon=True).start()
@@ -182,14 +180,8 @@ def _handle(engine: LocalEngine, message: Any) -> None:
 
 def _read_messages(incoming: BinaryIO, inbox: queue.SimpleQueue[Any], last_acts: list[Callable[[], None]]) -> None:
     try:
-        while True:
-            prefix = incoming.read(LENGTH_PREFIX.size)
-            if len(prefix) < LENGTH_PREFIX.size:
-                break
-            (length,) = LENGTH_PREFIX.unpack(prefix)
-            if length > MAX_MESSAGE_BYTES:
-                raise MalformedMessage(f"a message of {length} bytes is over the limit")
-            inbox.put(decode(incoming.read(length)))
+        while (message := CODEC.read(incoming)) is not None:
+            inbox.put(message)
     except (OSError, MalformedMessage) as error:
         log.error("the daemon's messages cannot be read: %s", error)
     for act in last_acts:
@@ -203,24 +195,6 @@ def _write(outgoing: BinaryIO, message: Message) -> None:
         outgoing.flush()
     except OSError:
         os._exit(EXIT_OK)
-
-
-def _take_standard_output() -> BinaryIO:
-    """Keep standard output for messages alone: file descriptor 1 becomes standard error for everybody else."""
-    private = os.fdopen(os.dup(1), "wb", buffering=1 << 16)
-    os.dup2(2, 1)
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.setmode(private.fileno(), os.O_BINARY)
-        msvcrt.setmode(sys.stdin.fileno(), os.O_BINARY)
-    return private
-
-
-def _leave_signals_to_the_daemon() -> None:
-    """Ctrl-C reaches the whole process group, but the daemon first lets lines in flight finish."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,16 @@ MAX_FILE_BYTES = 16 * 1024 * 1024
 
 
 class DialogueLine(BaseModel):
-    """One exchange: the scene (may be empty), what the player says, what the character answers aloud."""
+    """One exchange: the scene (may be empty), what the player says, what the character answers aloud.
+
+    For a task: nothing, what it is given, what it makes of it. A text to work on may fill most of a training example.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     situation: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
-    player: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
-    reply: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+    player: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
+    reply: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:

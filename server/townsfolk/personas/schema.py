@@ -14,6 +14,7 @@ MAX_PERSONA_BYTES = 256 * 1024  # a persona is a page or two; a megabyte is a mi
 
 PersonaId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+PersonaKind = Literal["character", "task"]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 
 
@@ -30,6 +31,12 @@ class Sampling(_Strict):
     min_p: float = Field(0.0, ge=0.0, lt=1.0)
     repetition_penalty: float = Field(1.1, ge=0.5, le=4.0)
     max_tokens: int = Field(80, ge=1, le=2048)
+
+
+class Training(_Strict):
+    """What ``townsfolk train`` takes where its options say nothing."""
+
+    epochs: int | None = Field(None, ge=1, le=1000)
 
 
 class Fallback(_Strict):
@@ -55,14 +62,16 @@ class LoreEntry(_Strict):
 
 
 class Persona(_Strict):
-    """A character. ``system`` is what the model reads; ``voice`` is for people."""
+    """A character, or a task such as writing a story. ``system`` is what the model reads; ``voice`` is for people."""
 
     id: PersonaId
+    kind: PersonaKind = "character"
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
     summary: Annotated[str, StringConstraints(max_length=300)] = ""
     voice: Annotated[str, StringConstraints(max_length=2000)] = ""
     system: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8000)]
     sampling: Sampling = Sampling()  # type: ignore[call-arg]
+    training: Training = Training()  # type: ignore[call-arg]
     stop: list[Annotated[str, StringConstraints(min_length=1, max_length=100)]] = Field([], max_length=16)
     emotions: list[Word] = Field([], max_length=32)
     fallback: list[Fallback] = Field([], max_length=64)

@@ -18,6 +18,9 @@ from torch.nn import functional
 
 from townsfolk.training.dataset import TokenisedExample
 
+# attention looks over the whole pack and grows with its square: from here on that costs more than the prefix saves
+LONG_PACK_TOKENS = 640
+
 
 @dataclass(frozen=True, slots=True)
 class Pack:
@@ -72,10 +75,22 @@ def pack(examples: Sequence[TokenisedExample]) -> Pack:
 
 
 def pack_all(examples: Sequence[TokenisedExample], size: int) -> list[Pack]:
-    """Packs of at most ``size`` examples, in order, all of about the same number."""
+    """Packs of at most ``size`` examples, in order, all of about the same number; long ones in more, shorter packs."""
     count = -(-len(examples) // size)
     cuts = [len(examples) * i // count for i in range(count + 1)]
-    return [pack(examples[start:end]) for start, end in itertools.pairwise(cuts)]
+    return [packed for start, end in itertools.pairwise(cuts) for packed in short_packs(examples[start:end])]
+
+
+def short_packs(examples: Sequence[TokenisedExample], most_tokens: int = LONG_PACK_TOKENS) -> list[Pack]:
+    """The examples, in order, in as many packs as it takes for none to be longer than ``most_tokens``.
+
+    An example that is longer by itself has a pack of its own.
+    """
+    packed = pack(examples)
+    if packed.tokens <= most_tokens or len(examples) == 1:
+        return [packed]
+    half = len(examples) // 2
+    return [*short_packs(examples[:half], most_tokens), *short_packs(examples[half:], most_tokens)]
 
 
 def summed_loss(model: Any, packed: Pack) -> torch.Tensor:

@@ -14,7 +14,7 @@ import torch
 
 from townsfolk.errors import InternalError, InvalidArgument
 from townsfolk.training.dataset import TokenisedExample
-from townsfolk.training.packing import Pack, pack, pack_all, summed_loss
+from townsfolk.training.packing import Pack, pack_all, short_packs, summed_loss
 
 # at rank 8 an adapter of these for the default model fills just under five megabytes
 TARGET_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -168,18 +168,21 @@ def _steps(
         total, count = 0.0, 0
         for number in range(steps_per_epoch):
             cut = [len(order) * i // steps_per_epoch for i in (number, number + 1)]
-            packed = pack(order[cut[0] : cut[1]]).to(model.device)
-            with _mixed_precision(model):
-                summed = summed_loss(model, packed)
+            packs = [packed.to(model.device) for packed in short_packs(order[cut[0] : cut[1]])]
+            targets = sum(packed.targets.numel() for packed in packs)
             optimizer.zero_grad(set_to_none=True)
-            (summed / packed.targets.numel()).backward()  # type: ignore[no-untyped-call]
+            for packed in packs:
+                with _mixed_precision(model):
+                    summed = summed_loss(model, packed)
+                (summed / targets).backward()  # type: ignore[no-untyped-call]
+                total += summed.item()
             torch.nn.utils.clip_grad_norm_(weights, settings.clip_norm)
             optimizer.step()
             schedule.step()
-            total, count = total + summed.item(), count + packed.targets.numel()
+            count += targets
             if not math.isfinite(total):
                 raise InternalError("the loss is no longer a number; a lower learning rate helps")
-            trained.steps, trained.tokens = trained.steps + 1, trained.tokens + packed.tokens
+            trained.steps, trained.tokens = trained.steps + 1, trained.tokens + sum(packed.tokens for packed in packs)
             if ended := number == steps_per_epoch - 1:
                 held_out_loss = mean_loss(model, held_out_packs)
                 trained.epochs.append(EpochLoss(epoch, total / count, held_out_loss))

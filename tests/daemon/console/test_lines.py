@@ -48,7 +48,7 @@ OK, INVALID, NOT_FOUND = grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT, g
         ("npc.trace gone", NOT_FOUND, "gone", "no turn 'gone' is kept"),
         ("npc.trace", NOT_FOUND, "", "nobody was asked for a line yet"),
         ("npc.replay last --seed 4", NOT_FOUND, "last", "nobody was asked for a line yet"),
-        ("npc.stats everything", INVALID, "everything", "npc.stats knows town, personas, sessions, turns"),
+        ("npc.stats everything", INVALID, "everything", "npc.stats knows town, personas, tasks, sessions, turns"),
         ("npc.set max_sessions 4", NOT_FOUND, "max_sessions", "did you mean daemon.max_sessions?"),
         ("npc.set daemon.max_sessions 0", INVALID, "0", "whole number, at least 1, at most 10000000, not '0'"),
         ("npc.set daemon.max_sessions many", INVALID, "many", "not 'many'"),

@@ -79,6 +79,10 @@ async def test_stats_list_personas_sessions_and_turns(town: Town) -> None:
     assert printed.of("warning").startswith("broken: ")
     assert "is not valid TOML" in printed.of("warning")
     assert "loaded" in personas[3]
+    write_persona(town.daemon.library.folders[0], "parser", kind="task")
+    assert len((await run(town, "npc.stats personas")).of("plain").splitlines()) == 4
+    tasks = (await run(town, "npc.stats tasks")).of("plain").splitlines()
+    assert [row.split()[0] for row in tasks] == ["broken", "parser"]
     assert (await run(town, "npc.stats sessions", columns=120)).of("plain").split() == [
         session, "smith,", "elf", "Mira", "1", "0",
     ]  # fmt: skip

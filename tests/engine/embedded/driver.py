@@ -15,7 +15,7 @@ from townsfolk.engine.adapter_files import adapter_digest
 from townsfolk.engine.embedded.checkpoint import open_checkpoint
 from townsfolk.engine.embedded.decoder import PromptChunk, Step
 from townsfolk.engine.embedded.engine import EmbeddedEngine
-from townsfolk.engine.messages import AdapterRef, Finished, Generate, RequestFailed, Started, Token
+from townsfolk.engine.messages import AdapterLoaded, AdapterRef, Finished, Generate, RequestFailed, Started, Token
 
 PATIENCE_S = 120.0  # how long a test may wait for the adapter reader before it is called stuck
 
@@ -68,7 +68,8 @@ def load_adapters(engine: EmbeddedEngine, adapters: list[AdapterRef]) -> None:
         assert time.monotonic() < deadline, "the engine is stuck"
         engine.step()
         for answer in collect(engine, {}):
-            assert isinstance(answer, AdapterLoaded) and answer.resident, answer
+            assert isinstance(answer, AdapterLoaded), answer
+            assert answer.resident, "no room for all of them"
             loaded += 1
 
 

@@ -35,9 +35,13 @@ def test_int8_costs_less_than_a_hundredth_of_the_perplexity(real_model_path: Pat
 
 def perplexity(engine: EmbeddedEngine) -> float:
     """Of the replies in the held-out dialogue of all characters, each with its own adapter."""
-    surprise = [value for folder in sorted(PERSONAS.iterdir()) for value in _surprises(engine, folder)]
+    surprise = [value for folder in characters() for value in _surprises(engine, folder)]
     assert len(surprise) > 2000, "too few tokens to tell anything"
     return math.exp(sum(surprise) / len(surprise))
+
+
+def characters() -> list[Path]:
+    return sorted(folder for folder in PERSONAS.iterdir() if read_persona(folder).kind == "character")
 
 
 def _surprises(engine: EmbeddedEngine, folder: Path) -> list[float]:

@@ -259,3 +259,17 @@ def test_rows_that_need_the_whole_vocabulary_reach_all_of_it_beside_rows_that_do
     open_counts = torch.bincount(tokens[1::2], minlength=2000)
     assert (open_counts > 0).sum() > 1000, "far beyond the candidates"
     assert chi_square_likelihood(open_counts.view(50, 40).sum(1), torch.full((50,), count / 100)) > 1e-4
+
+
+def test_a_row_of_few_possible_tokens_draws_from_these_without_a_look_at_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    logits = torch.full((1, 4 * CANDIDATES), -torch.inf)
+    logits[0, [7, 300, 900]] = torch.tensor([1.0, 0.5, 0.0])
+    params = SamplingParams(temperature=1.0)
+    monkeypatch.setattr(sampler, "filtered_probabilities", lambda *_, **__: pytest.fail("the vocabulary was sorted"))
+    drawn = {
+        int(sample(logits.clone(), SamplingBatch.of([params], [step], torch.device("cpu")), [torch.zeros(1)]))
+        for step in range(200)
+    }
+    assert drawn == {7, 300, 900}

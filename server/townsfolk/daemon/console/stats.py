@@ -40,8 +40,17 @@ async def _town(call: Call) -> None:
     await call.output.labelled(town_in_words(stats))
 
 
-async def _personas(call: Call) -> None:
-    page = await call.town.personas.List(persona_pb2.ListRequest(page_size=MAX_ROWS), call.context)
+async def _characters(call: Call) -> None:
+    await _personas(call, persona_pb2.PERSONA_KIND_CHARACTER)
+
+
+async def _tasks(call: Call) -> None:
+    await _personas(call, persona_pb2.PERSONA_KIND_TASK)
+
+
+async def _personas(call: Call, kind: persona_pb2.PersonaKind) -> None:
+    request = persona_pb2.ListRequest(page_size=MAX_ROWS, kinds=[kind])
+    page = await call.town.personas.List(request, call.context)
     columns = (Column("persona"), Column("name", elastic=True), Column("adapter"), Column("rank", right=True),
                Column("MB", right=True))  # fmt: skip
     rows = [
@@ -120,10 +129,10 @@ async def _list(
         await call.output.detail(f"and {number - len(rows):,} older ones")
 
 
-TABLES = {"town": _town, "personas": _personas, "sessions": _sessions, "turns": _turns}
+TABLES = {"town": _town, "personas": _characters, "tasks": _tasks, "sessions": _sessions, "turns": _turns}
 STATS = Command(
     name="npc.stats",
-    summary="show how the town is doing, or list personas, sessions or turns",
+    summary="show how the town is doing, or list personas, tasks, sessions or turns",
     run=stats,
     parameters=(
         Parameter(
@@ -133,6 +142,7 @@ STATS = Command(
             source=suggestions.choices(
                 town="the daemon's numbers",
                 personas="who there is, and where their adapters are",
+                tasks="what the model can do beside speaking, and where the adapters are",
                 sessions="open conversations",
                 turns="lines of late, and those that are being spoken",
             ),

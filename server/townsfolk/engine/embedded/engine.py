@@ -23,6 +23,8 @@ from townsfolk.engine.embedded.adapter_pool import AdapterPool, HostAdapter, Hos
 from townsfolk.engine.embedded.backend import make_backend
 from townsfolk.engine.embedded.checkpoint import Checkpoint, fingerprint
 from townsfolk.engine.embedded.decoder import PromptChunk, Step
+from townsfolk.engine.embedded.guide import mask_logits
+from townsfolk.engine.embedded.json_grammar import Grammar, GrammarCompiler
 from townsfolk.engine.embedded.likelihood import StepLikelihoods
 from townsfolk.engine.embedded.peft_adapter import read_adapter
 from townsfolk.engine.embedded.prefix_cache import PrefixCache
@@ -43,7 +45,7 @@ from townsfolk.engine.messages import (
     Token,
     TokenLikelihood,
 )
-from townsfolk.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, TownsfolkError
+from townsfolk.errors import InvalidArgument, ResourceExhausted, TownsfolkError
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +59,8 @@ class EmbeddedEngine:
         checkpoint: the opened base model.
         settings: limits and sizes.
         device, dtype: where and in what precision to compute.
-        wake: called from another thread when an adapter has been read, so that a sleeping driver steps again.
+        wake: called from another thread when an adapter or a JSON schema has been read, so that a sleeping driver steps
+            again.
 
     Events (``Started``, ``Token``, ``Finished``, ``RequestFailed``, answers to calls) collect until ``take_events``.
     """
@@ -82,6 +85,7 @@ class EmbeddedEngine:
         self._find_candidates = backend.find_candidates
         self.host = HostAdapters(settings.host_adapter_bytes)
         self.prefixes = PrefixCache(spec, settings.prefix_cache_tokens, self.kv.keys.dtype, device)
+        self.grammars = GrammarCompiler(checkpoint.tokenizer_json, checkpoint.eos_ids, spec.vocab_size, wake)
         self.scheduler = Scheduler(settings.max_running, settings.max_waiting, settings.prefill_chunk)
         self._seen = torch.zeros(settings.max_running, spec.vocab_size, dtype=torch.bool, device=device)
         self._checkpoint = checkpoint
@@ -118,10 +122,11 @@ class EmbeddedEngine:
             self._check(request)
             if self.scheduler.full:
                 raise ResourceExhausted("the engine's queue is full; try again shortly", retry_after_s=1.0)
+            grammar = self.grammars.compile(request.json_schema) if request.json_schema else None
         except TownsfolkError as error:
             self._fail(request.request_id, error)
             return
-        self.scheduler.add(Sequence(request, arrived=time.monotonic()))
+        self.scheduler.add(Sequence(request, arrived=time.monotonic(), grammar=grammar))
 
     def cancel(self, request_id: int) -> None:
         """End a line now. Unknown ids are ignored: the line may just have ended."""
@@ -214,6 +219,7 @@ class EmbeddedEngine:
     def close(self) -> None:
         """Stop all threads; the engine is of no use afterwards."""
         self._reader.shutdown(wait=False, cancel_futures=True)
+        self.grammars.close()
         self.decoder.close()
 
     def abandon(self) -> None:
@@ -243,13 +249,15 @@ class EmbeddedEngine:
             raise InvalidArgument("max_tokens must be at least 1", field="max_tokens")
         if not 0 <= request.top_tokens <= MAX_TOP_TOKENS:
             raise InvalidArgument(f"top_tokens must be 0 to {MAX_TOP_TOKENS}", field="top_tokens")
-        if request.json_schema:
-            raise FailedPrecondition("this engine does not hold lines to a JSON schema", field="json_schema")
         if request.adapter is not None and not math.isfinite(request.adapter.scale):
             raise InvalidArgument("the adapter's scale must be a number", field="adapter")
 
     def _place(self, sequence: Sequence) -> Placement:
         """Pin the adapter's slot and copy the known prefix into the row, or say why not yet."""
+        if sequence.grammar is not None and sequence.guide is None:
+            placement = self._make_guide(sequence, sequence.grammar)
+            if placement is not Placement.PLACED:
+                return placement
         adapter = sequence.request.adapter
         if adapter is not None:
             placement = self._make_resident(sequence, adapter)
@@ -281,6 +289,16 @@ class EmbeddedEngine:
                     length += 1
                 shared = max(shared, length)
         return shared
+
+    def _make_guide(self, sequence: Sequence, grammar: Future[Grammar]) -> Placement:
+        if not grammar.done():
+            return Placement.NOT_READY
+        try:
+            sequence.guide = grammar.result().guide(sequence.request.stop_ids)
+        except TownsfolkError as error:
+            self._fail(sequence.id, error)
+            return Placement.FAILED
+        return Placement.PLACED
 
     def _make_resident(self, sequence: Sequence, adapter: AdapterRef) -> Placement:
         if self.pool.find(adapter.digest) is not None:
@@ -374,6 +392,9 @@ class EmbeddedEngine:
     def _sample(self, sequences: list[Sequence], logits: torch.Tensor) -> tuple[list[int], dict[int, TokenLikelihood]]:
         """The next token of each sequence, and by its index there the likelihood where it was asked for."""
         likelihoods = StepLikelihoods.of(logits, [s.request.top_tokens for s in sequences])
+        guided = [index for index, s in enumerate(sequences) if s.guide is not None]
+        if guided:
+            mask_logits(logits, guided, [guide for s in sequences if (guide := s.guide) is not None])
         rows = self._integers([s.row for s in sequences])
         batch = SamplingBatch.of(
             [s.request.sampling for s in sequences], [len(s.generated) for s in sequences], self.device
@@ -394,11 +415,19 @@ class EmbeddedEngine:
         adapters = _different_adapters(decoding)
         for index, (sequence, token) in enumerate(zip(sequences, tokens, strict=True)):
             likelihood = likelihoods.get(index)
-            if token in sequence.request.stop_ids:
+            guide = sequence.guide
+            if guide.ends_with(token) if guide is not None else token in sequence.request.stop_ids:
                 self._finish(sequence, "stop", likelihood)
+                continue
+            if guide is not None and (error := guide.consume(token)) is not None:
+                self._fail(sequence.id, error)
+                self._release(sequence)
                 continue
             sequence.generated.append(token)
             self._events.append(Token(sequence.id, token, step, rows, adapters, likelihood))
+            if guide is not None and guide.complete:
+                self._finish(sequence, "stop")
+                continue
             at_length = len(sequence.generated) >= sequence.request.sampling.max_tokens
             if at_length or sequence.computed >= self.max_context:
                 self._finish(sequence, "length")

@@ -239,6 +239,10 @@ class WeightArena:
         self._used += matrix.bytes
         return matrix
 
+    def fill(self, matrix: PackedMatrix, index: int, weights: torch.Tensor) -> None:
+        """Quantise fp32 ``[out, in]`` into one of the matrices that were reserved together, at once."""
+        self._kernel.fill_one(matrix, index, weights)
+
     def restore(self, packed: torch.Tensor) -> None:
         """Fill the memory with what it held before, uint8 ``[size]``. Raises ``ValueError`` for another size."""
         if packed.shape != self.memory.shape:
@@ -289,25 +293,28 @@ class PackedAdapter:
         projections: tuple[str, ...],
         rank: int,
     ) -> None:
-        """All layers of one fused projection at once: a few large operations, for the engine wants the cores too."""
+        """All layers of one fused projection, through buffers that stay in the processor's cache."""
         inputs = spec.projection_shape(projections[0])[1]
-        down = torch.zeros(spec.num_layers, round_up(len(projections) * rank, LANES), inputs)
-        ups = []
-        for p, projection in enumerate(projections):
-            up = torch.zeros(spec.num_layers, spec.projection_shape(projection)[0], rank)
-            for layer in range(spec.num_layers):
-                pair = weights.pairs.get((layer, projection))
-                if pair is not None:
-                    down[layer, p * rank : p * rank + pair.a.shape[0]] = pair.a
-                    up[layer, :, : pair.b.shape[0]] = pair.b.t()
-            ups.append(arena.pack(up, RANK_MULTIPLE))
-        packed = arena.pack(down)
-        self._matrices += [packed, *ups]
+        outputs = [spec.projection_shape(projection)[0] for projection in projections]
+        down = torch.zeros(round_up(len(projections) * rank, LANES), inputs)
+        ups = [torch.zeros(out, rank) for out in outputs]
+        packed_ups = [arena.reserve(spec.num_layers, out, rank, RANK_MULTIPLE) for out in outputs]
+        packed_down = arena.reserve(spec.num_layers, *down.shape)
+        self._matrices += [packed_down, *packed_ups]
         for layer in range(spec.num_layers):
             lora = self._table[layer * len(FUSED) + index]
-            lora.down, lora.rank, lora.projections = packed.c(layer), rank, len(projections)
-            for p, matrix in enumerate(ups):
-                lora.up[p] = matrix.c(layer)
+            lora.down, lora.rank, lora.projections = packed_down.c(layer), rank, len(projections)
+            for p, (projection, up, packed_up) in enumerate(zip(projections, ups, packed_ups, strict=True)):
+                pair = weights.pairs.get((layer, projection))
+                own = 0 if pair is None else pair.a.shape[0]
+                if pair is not None:
+                    down[p * rank : p * rank + own] = pair.a
+                    up[:, :own] = pair.b.t()
+                down[p * rank + own : (p + 1) * rank] = 0
+                up[:, own:] = 0
+                arena.fill(packed_up, layer, up)
+                lora.up[p] = packed_up.c(layer)
+            arena.fill(packed_down, layer, down)
 
 
 def _common_rank(weights: AdapterWeights, projections: tuple[str, ...]) -> int:

@@ -164,9 +164,12 @@ class Kernel:
 
     def fill(self, matrix: PackedMatrix, weights: torch.Tensor) -> None:
         """Quantise fp32 ``[n, out, in]`` into its place."""
-        weights = weights.contiguous()
-        for dense, blocks in zip(weights, matrix.blocks, strict=True):
-            self._c.tk_pack(dense.data_ptr(), *dense.shape, matrix.inputs, blocks.data_ptr())
+        for index, dense in enumerate(weights.contiguous()):
+            self.fill_one(matrix, index, dense)
+
+    def fill_one(self, matrix: PackedMatrix, index: int, weights: torch.Tensor) -> None:
+        """Quantise fp32 ``[out, in]``, contiguous, into the place of number ``index``."""
+        self._c.tk_pack(weights.data_ptr(), *weights.shape, matrix.inputs, matrix.blocks[index].data_ptr())
 
     def pack(self, weights: torch.Tensor, multiple: int = GROUP) -> PackedMatrix:
         """``matrix`` in memory of its own, filled."""

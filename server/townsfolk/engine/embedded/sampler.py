@@ -158,7 +158,8 @@ def _cut_short(likeliest: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor
     by_mass = (likeliest.sum(dim=-1) >= top_p) & (top_p < 1.0) & (top_k == 0)
     by_ratio = likeliest[:, -1] < min_p * likeliest[:, 0]
     by_ratio &= (top_k == 0) | (top_p >= 1.0)  # else the nucleus is measured against all that top-k kept
-    return (~(by_count | by_mass | by_ratio)).nonzero().squeeze(1)
+    exhausted = likeliest[:, -1] <= 0.0  # as in a guided line, of which few tokens may follow
+    return (~(by_count | by_mass | by_ratio | exhausted)).nonzero().squeeze(1)
 
 
 def _invert(probabilities: torch.Tensor, ids: torch.Tensor, point: torch.Tensor) -> torch.Tensor:

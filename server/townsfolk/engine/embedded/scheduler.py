@@ -9,9 +9,12 @@ from __future__ import annotations
 import enum
 import itertools
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from townsfolk.engine.embedded.adapter_pool import Slot
+from townsfolk.engine.embedded.guide import Guide
+from townsfolk.engine.embedded.json_grammar import Grammar
 from townsfolk.engine.messages import Generate
 
 ADAPTER_WAIT_LIMIT_S = 0.25  # after this, nobody behind a line that waits for a slot is admitted
@@ -28,17 +31,21 @@ class Placement(enum.Enum):
     """What came of trying to give a waiting sequence its place."""
 
     PLACED = "placed"
-    NOT_READY = "not ready"  # its adapter is being read, or another line is about to cache its prefix
+    NOT_READY = "not ready"  # its adapter or schema is being read, or another line is about to cache its prefix
     NO_ROOM = "no room"  # resident adapters are all in use
     FAILED = "failed"
 
 
 @dataclass(slots=True, eq=False)
 class Sequence:
-    """A line in the making. ``computed`` counts the tokens whose keys and values are in its row."""
+    """A line in the making. ``computed`` counts the tokens whose keys and values are in its row.
+
+    ``grammar`` and, once it has its place, ``guide`` are there for a line that must be JSON.
+    """
 
     request: Generate
     arrived: float
+    grammar: Future[Grammar] | None = None
     order: int = 0
     phase: Phase = Phase.WAITING
     row: int = -1
@@ -46,6 +53,7 @@ class Sequence:
     computed: int = 0
     cached: int = 0
     generated: list[int] = field(default_factory=list)
+    guide: Guide | None = None
 
     @property
     def id(self) -> int:

@@ -19,6 +19,7 @@ from typing import Any
 
 from townsfolk.config import EngineSettings
 from townsfolk.engine import declared
+from townsfolk.engine.embedded.json_grammar import MAX_SCHEMA_BYTES, check_schema
 from townsfolk.engine.embedded.spec import ModelSpec
 from townsfolk.engine.messages import (
     AdapterLoaded,
@@ -258,12 +259,23 @@ class TensorRtLlmEngine:
                 "the tensorrt_llm engine does not tell how likely tokens are; ask without, or use the embedded engine",
                 field="top_tokens",
             )
-        if request.json_schema and not self._capabilities.guided_decoding:
-            raise FailedPrecondition(
-                'guided decoding is off; set engine.tensorrt_llm.guided_decoding = "xgrammar"', field="json_schema"
-            )
+        if request.json_schema:
+            self._check_schema(request.json_schema)
         if request.adapter is not None:
             _check_scale(request.adapter)
+
+    def _check_schema(self, schema: str) -> None:
+        if not self._capabilities.guided_decoding:
+            raise FailedPrecondition(
+                'guided decoding is off; set engine.tensorrt_llm.guided_decoding = "xgrammar" for lines by JSON schema',
+                field="json_schema",
+            )
+        size = len(schema.encode("utf-8", "surrogatepass"))
+        if size > MAX_SCHEMA_BYTES:
+            raise InvalidArgument(
+                f"the JSON schema has {size} bytes, more than the {MAX_SCHEMA_BYTES} allowed", field="json_schema"
+            )
+        check_schema(schema)
 
     def _admit(self) -> None:
         """Hand over what there is room for, most urgent first; what waits for its adapter is passed over."""
