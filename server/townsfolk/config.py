@@ -21,9 +21,41 @@ class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class TensorRtLlmSettings(_Settings):
+    """``[engine.tensorrt_llm]``: what only the TensorRT-LLM engine knows."""
+
+    tensor_parallel: int = Field(1, ge=1, le=64, description="GPUs that share the model")
+    kv_cache_fraction: float = Field(
+        0.8, gt=0, lt=1, description="of the GPU memory that is free beside the model, how much keeps KV"
+    )
+    kv_cache_dtype: Literal["auto", "fp8"] = Field("auto", description="fp8 halves the KV cache, on Ada and newer")
+    host_kv_cache_bytes: int = Field(0, ge=0, description="KV moved to host memory rather than dropped; 0: none")
+    max_gpu_adapters: int = Field(8, ge=1, le=1024, description="adapters of max_rank in GPU memory together")
+    max_host_adapters: int = Field(16, ge=1, le=10_000, description="adapters of max_rank in its host memory together")
+    max_distinct_adapters: int = Field(
+        256,
+        ge=1,
+        le=100_000,
+        description="adapters read before the engine is built anew: TensorRT-LLM never lets go of one by itself",
+    )
+    guided_decoding: Literal["xgrammar", "llguidance", "off"] = Field(
+        "xgrammar", description="what holds lines to a JSON schema"
+    )
+    sampler: Literal["auto", "TorchSampler", "TRTLLMSampler"] = Field(
+        "auto", description="TensorRT-LLM's sampler_type; releases after 1.3 know only the first two"
+    )
+    cuda_graphs: bool = Field(True, description="replay decode steps as CUDA graphs")
+    quantised_from: Path | None = Field(
+        None, description="folder of the model that a quantised one was made from, which adapters were trained on"
+    )
+
+
 class EngineSettings(_Settings):
     """``[engine]``: which model runs where, and how much memory it may take."""
 
+    kind: Literal["auto", "embedded", "tensorrt_llm", "remote"] = Field(
+        "auto", description="what computes; auto: tensorrt_llm where it can, else embedded"
+    )
     model: Path | None = Field(
         None, description="GGUF file or Hugging Face folder; `serve` fills in the model of `models pull`"
     )
@@ -50,6 +82,7 @@ class EngineSettings(_Settings):
         0.5, gt=0, le=60, description="pause before a dead engine is started again; doubles"
     )
     start_timeout_s: float = Field(300.0, gt=0, description="how long loading the model may take")
+    tensorrt_llm: TensorRtLlmSettings = TensorRtLlmSettings()  # type: ignore[call-arg]
 
 
 class DaemonSettings(_Settings):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import torch
 
 from tests.cli.conftest import Command
 from tests.engine.embedded.tiny_models import write_model
+from tests.engine.tensorrt_llm.doubled import doubled
 
 TOWN = ("bench", "town", "--streams", "1,2", "--adapters", "0,2", "--rank", "4", "--new-tokens", "3", "--rounds", "1")
 ENGINE = ("--device", "cpu", "--dtype", "fp32", "--threads", "1")
@@ -141,3 +145,28 @@ def test_interrupt_leaves_no_half_written_results(
     outcome = run(*TOWN, *ENGINE, "--model", model, "--out", str(tmp_path / "results"))
     assert (outcome.code, outcome.out, outcome.err) == (130, "", "interrupted\n")
     assert not (tmp_path / "results").exists()
+
+
+def test_gpu_benchmark_in_tensorrt_llm_wants_a_model(run: Command) -> None:
+    outcome = run("bench", "gpu", "--engine", "tensorrt_llm")
+    assert (outcome.code, outcome.err) == (1, "error: --engine tensorrt_llm and --model FOLDER go together\n")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="TensorRT-LLM is for Linux")
+def test_gpu_benchmark_in_tensorrt_llm_measures_the_same_grid(model: str) -> None:
+    sizes = ("--streams", "1,2", "--adapters", "0,2", "--rank", "4", "--new-tokens", "3", "--rounds", "1")
+    command = [sys.executable, "-m", "townsfolk.cli", "bench", "gpu", "--engine", "tensorrt_llm", "--model", model]
+    with doubled():
+        done = subprocess.run(
+            [*command, *sizes, "--json"], capture_output=True, text=True, env=os.environ.copy(), check=False
+        )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert [(row["streams"], row["adapters"]) for row in report["rows"]] == [(1, 0), (2, 0), (2, 2)]
+    assert all(row["tokens_per_s"] > 0 for row in report["rows"])
+    assert (report["engine"], report["weights"], report["machine"]["tensorrt_llm"]) == (
+        "tensorrt_llm",
+        "float32",
+        "1.2.0",
+    )
+    assert report["machine"]["accelerator"] == "NVIDIA GeForce RTX 4070"

@@ -20,6 +20,7 @@ from townsfolk.engine.messages import (
     CallDone,
     CallFailed,
     Cancel,
+    Capabilities,
     Failed,
     Finished,
     Generate,
@@ -43,6 +44,7 @@ from townsfolk.engine.messages import (
 from townsfolk.frames import LENGTH_PREFIX, STRUCT_EXT
 
 ELF = AdapterRef("ab12" * 16, "/adapters/forest elf", 0.75)
+ABLE = Capabilities(True, False, True, False, True, False, True)
 SAMPLING = SamplingParams(
     temperature=0.8, top_k=40, top_p=0.9, min_p=0.05, repetition_penalty=1.1, seed=(1 << 64) - 1, max_tokens=7
 )
@@ -57,6 +59,9 @@ EXAMPLES: list[Message] = [
     GetStats(6),
     Shutdown(),
     Ready("smollm2", "llama", "f" * 64, "cpu", "bfloat16", 2048, 64, '{"model": "▁\\u2581"}', -1, [2, 0]),
+    Ready(
+        "m", "llama", "f", "cuda", "fp8", 1, 1, "{}", 1, [], Capabilities(True, False, True, False, True, False, True)
+    ),
     Failed("INVALID_ARGUMENT", "the model “x” is damaged"),
     Started(7, 100, 64, 0.25),
     StepTokens(Step(1 << 40, 32, 8, 1_800_000_000_123_456_789), [8, (1 << 63) - 1], [11, 0]),
@@ -100,7 +105,14 @@ def test_a_message_arrives_as_it_was_sent(message: Message) -> None:
 
 def test_every_type_of_message_is_among_the_examples_and_in_the_table() -> None:
     assert {type(message) for message in EXAMPLES} == set(typing.get_args(Message))
-    assert set(MESSAGE_TYPES) == {*typing.get_args(Message), SamplingParams, AdapterRef, Step, TokenLikelihood}
+    assert set(MESSAGE_TYPES) == {
+        *typing.get_args(Message),
+        SamplingParams,
+        AdapterRef,
+        Step,
+        TokenLikelihood,
+        Capabilities,
+    }
     assert len(set(MESSAGE_TYPES)) == len(MESSAGE_TYPES)
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.engine.embedded.tiny_models import write_model
+from tests.engine.heard import Heard
 from townsfolk.config import EngineSettings
 from townsfolk.dialogue.tokenizer import TextTokenizer
-from townsfolk.engine.messages import AdapterRef, Finished, SamplingParams, Started, Step, TokenLikelihood
+from townsfolk.engine.messages import AdapterRef, Finished, SamplingParams, Step
 from townsfolk.engine.process import EngineProcess
 from townsfolk.errors import InvalidArgument, NotFound, ResourceExhausted, TownsfolkError, Unavailable
 
@@ -24,32 +25,6 @@ LONG = SamplingParams(temperature=0.0, max_tokens=400)
 SHORT = SamplingParams(temperature=0.0, max_tokens=5)
 PATIENCE_S = 60.0
 SCRIPTED_CHILD = [sys.executable, str(Path(__file__).with_name("scripted_child.py"))]
-
-
-class Heard:
-    """A listener that writes down what it hears; it raises ``error`` at the ``fail_at``-th token, counted from 1."""
-
-    def __init__(self, error: Exception | None = None, fail_at: int = 0) -> None:
-        self.starts: list[Started] = []
-        self.tokens: list[int] = []
-        self.steps: list[Step] = []
-        self.likelihoods: list[TokenLikelihood] = []
-        self.first = asyncio.Event()
-        self._error = error
-        self._fail_at = fail_at
-
-    def started(self, started: Started) -> None:
-        assert not self.tokens
-        self.starts.append(started)
-
-    def sampled(self, token_id: int, step: Step, likelihood: TokenLikelihood | None = None) -> None:
-        self.tokens.append(token_id)
-        self.steps.append(step)
-        if likelihood is not None:
-            self.likelihoods.append(likelihood)
-        self.first.set()
-        if self._error is not None and len(self.tokens) == self._fail_at:
-            raise self._error
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Drives an ``EmbeddedEngine`` in process, without pipe or daemon, and notes when every token came."""
+"""Drives an engine in this process, without pipe or daemon, and notes when every token came."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Protocol, Self
 
 from pydantic import ValidationError
 
 from townsfolk.config import EngineSettings
 from townsfolk.engine.adapter_files import adapter_digest
 from townsfolk.engine.embedded.engine import EmbeddedEngine
+from townsfolk.engine.embedded.spec import ModelSpec
 from townsfolk.engine.embedded.start import start_engine
 from townsfolk.engine.messages import (
     AdapterLoaded,
@@ -22,9 +23,11 @@ from townsfolk.engine.messages import (
     CallFailed,
     Finished,
     Generate,
+    Ready,
     RequestFailed,
     SamplingParams,
     Started,
+    Stats,
     Token,
 )
 from townsfolk.errors import FailedPrecondition, InternalError, InvalidArgument, from_status
@@ -36,6 +39,22 @@ STUCK_S = 120.0  # without a step while lines wait: a bug, not a slow machine
 
 # How far a measurement is: steps done, steps in all, what is measured next.
 Progress = Callable[[int, int, str], None]
+
+
+class DrivableEngine(Protocol):
+    """An engine that is driven from one thread, in this process."""
+
+    spec: ModelSpec
+    max_context: int
+
+    def ready(self) -> Ready: ...
+    def submit(self, request: Generate) -> None: ...
+    def load_adapter(self, call_id: int, adapter: AdapterRef) -> None: ...
+    def unload_adapter(self, call_id: int, digest: str) -> None: ...
+    def stats(self) -> Stats: ...
+    def step(self) -> bool: ...
+    def take_events(self) -> list[Any]: ...
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -54,6 +73,7 @@ class EngineOptions:
         """
         width = -(-rank // COLUMN_MULTIPLE) * COLUMN_MULTIPLE
         values = {
+            "kind": "embedded",
             "model": self.model,
             "device": self.device,
             "dtype": self.dtype,
@@ -117,15 +137,17 @@ class DrivenEngine:
     """An engine and the lines it speaks. Use as a context manager; requests are greedy.
 
     Args:
-        make: builds the engine; gets the function to call when an adapter has been read.
+        make: builds the engine; gets the function to call when an adapter has been read, or events are there to take.
     """
 
-    def __init__(self, make: Callable[[Callable[[], None]], EmbeddedEngine]) -> None:
+    def __init__(self, make: Callable[[Callable[[], None]], DrivableEngine]) -> None:
         self._woken = threading.Event()
         self.engine = make(self._woken.set)
         self._ids = itertools.count(1)
         self._lines: dict[int, TimedLine] = {}
         self._loaded: list[AdapterLoaded] = []
+        capabilities = self.engine.ready().capabilities
+        self._frees_adapters = capabilities is None or capabilities.frees_adapters
 
     @classmethod
     def start(cls, settings: EngineSettings) -> Self:
@@ -153,22 +175,26 @@ class DrivenEngine:
         return line
 
     def step(self) -> bool:
-        """One step of the engine, or a short sleep while it waits for an adapter. Raises what a request failed with."""
+        """One step of the engine, or a short sleep while nothing happens. Raises what a request failed with."""
         self._woken.clear()
         stepped = self.engine.step()
-        self._sort(time.perf_counter())
-        if not stepped:
+        heard = self._sort(time.perf_counter())
+        if not stepped and not heard:
             self._woken.wait(0.001)
-        return stepped
+        return stepped or heard
 
     def finish(self, lines: Sequence[TimedLine]) -> None:
         """Step until all these lines have ended."""
         self._step_until(lambda: all(line.ended for line in lines))
 
     def keep_resident(self, adapters: Sequence[AdapterRef]) -> None:
-        """Have exactly these adapters in slots. Raises ``InternalError`` if they do not fit."""
+        """Have exactly these adapters in slots, or at least these where the engine never lets go of one.
+
+        Raises ``InternalError`` if they do not fit.
+        """
         wanted = {adapter.digest for adapter in adapters}
-        self.forget([digest for digest in self.engine.stats().resident_adapters if digest not in wanted])
+        if self._frees_adapters:
+            self.forget([digest for digest in self.engine.stats().resident_adapters if digest not in wanted])
         resident = self.engine.stats().resident_adapters
         missing = [adapter for adapter in adapters if adapter.digest not in resident]
         self._loaded.clear()
@@ -192,8 +218,9 @@ class DrivenEngine:
             elif time.monotonic() - last_step > STUCK_S:
                 raise InternalError(f"the engine has made no step for {STUCK_S:.0f} s though lines wait")
 
-    def _sort(self, now: float) -> None:
-        for event in self.engine.take_events():
+    def _sort(self, now: float) -> bool:
+        events = self.engine.take_events()
+        for event in events:
             match event:
                 case Token(request_id=request_id, token_id=token_id):
                     line = self._lines[request_id]
@@ -208,6 +235,7 @@ class DrivenEngine:
                     self._loaded.append(event)
                 case RequestFailed(status=status, message=message) | CallFailed(status=status, message=message):
                     raise from_status(status, message)
+        return bool(events)
 
 
 def _with_context(engine: EmbeddedEngine, tokens: int) -> EmbeddedEngine:

@@ -6,10 +6,12 @@ import math
 import statistics
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from townsfolk.bench.machine import describe
-from townsfolk.engine.embedded.engine import EmbeddedEngine
+
+if TYPE_CHECKING:
+    from townsfolk.bench.drive import DrivableEngine
 
 DIGITS = 4  # significant ones that are kept; what lies beyond is noise
 
@@ -30,7 +32,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return rounded(ordered[max(math.ceil(percent / 100 * len(ordered)), 1) - 1])
 
 
-def report_head(engine: EmbeddedEngine) -> dict[str, Any]:
+def report_head(engine: DrivableEngine) -> dict[str, Any]:
     """Where and when something was measured: ``machine``, ``model`` and ``date`` (UTC, ISO 8601)."""
     return {
         "machine": describe(engine),

@@ -7,12 +7,14 @@ import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from townsfolk.engine.embedded.engine import EmbeddedEngine
 from townsfolk.engine.embedded.kernel import load_kernel
+
+if TYPE_CHECKING:
+    from townsfolk.bench.drive import DrivableEngine
 
 CPU_INFO = Path("/proc/cpuinfo")
 OWN_MEMORY = Path("/proc/self/statm")
@@ -41,7 +43,7 @@ READ_BYTES = 256 * 1024 * 1024  # far beyond any cache
 PRODUCT_SIZE = 1024  # rows, columns and depth of the measured matrix products
 
 
-def describe(engine: EmbeddedEngine) -> dict[str, Any]:
+def describe(engine: DrivableEngine) -> dict[str, Any]:
     """The machine, as a JSON object, with the device, precision and threads that the engine uses.
 
     ``read_gb_per_s`` is measured over 256 MiB, the multiply rates over products of 1024 x 1024 matrices, all by PyTorch
@@ -57,7 +59,7 @@ def describe(engine: EmbeddedEngine) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "kernel": _kernel(ready.dtype),
-        "accelerator": torch.cuda.get_device_name(ready.device) if ready.device.startswith("cuda") else None,
+        "accelerator": _accelerator(ready.device),
         "device": ready.device,
         "dtype": ready.dtype,
         "threads": torch.get_num_threads(),
@@ -85,6 +87,11 @@ def resident_mb() -> float | None:
     except (OSError, ValueError, IndexError):
         return None
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
+
+
+def _accelerator(device: str) -> str | None:
+    computes = device.startswith("cuda") and torch.cuda.is_available()
+    return torch.cuda.get_device_name(device) if computes else None
 
 
 def _kernel(dtype: str) -> str:

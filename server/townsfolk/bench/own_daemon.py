@@ -34,6 +34,11 @@ def own_daemon(folder: Path, engine: EngineSettings, personas: Path, runner: asy
 
 
 def engine_table(engine: EngineSettings) -> str:
-    """The ``[engine]`` table of a ``townsfolk.toml`` that says the same; strings of JSON are strings of TOML."""
-    values = engine.model_dump(mode="json", exclude_none=True)
-    return "\n".join(["[engine]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]) + "\n"
+    """The ``[engine]`` tables of a ``townsfolk.toml`` that say the same; strings of JSON are strings of TOML."""
+    values = engine.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    tables = {"engine": {key: value for key, value in values.items() if not isinstance(value, dict)}}
+    tables |= {f"engine.{key}": value for key, value in values.items() if isinstance(value, dict)}
+    lines: list[str] = []
+    for name, table in tables.items():
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+    return "\n".join(lines) + "\n"

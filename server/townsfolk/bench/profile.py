@@ -13,6 +13,7 @@ from townsfolk.bench.drive import DrivenEngine, EngineOptions, Progress, adapter
 from townsfolk.bench.figures import report_head, rounded
 from townsfolk.bench.prompts import FreshPrompts
 from townsfolk.bench.workload import write_adapters
+from townsfolk.engine.embedded.engine import EmbeddedEngine
 from townsfolk.engine.embedded.int8_decoder import Int8Decoder
 from townsfolk.engine.embedded.peft_adapter import PROJECTIONS
 from townsfolk.engine.embedded.spec import ModelSpec
@@ -51,7 +52,7 @@ def bench_profile(options: EngineOptions, plan: ProfilePlan, progress: Progress)
             context=plan.prompt_tokens + plan.new_tokens,
         )
         driven = stack.enter_context(DrivenEngine.start(settings))
-        if not isinstance(driven.engine.decoder, Int8Decoder):
+        if not isinstance(driven.engine, EmbeddedEngine) or not isinstance(driven.engine.decoder, Int8Decoder):
             raise FailedPrecondition("only the CPU kernel keeps a profile; this engine computes with PyTorch")
         head = report_head(driven.engine)
         adapters = adapter_refs(write_adapters(folder, driven.engine.spec, plan.adapters, plan.rank))
@@ -74,6 +75,7 @@ def _profile(
     driven: DrivenEngine, plan: ProfilePlan, prompts: FreshPrompts, cast: Sequence[AdapterRef | None]
 ) -> dict[str, Any]:
     engine = driven.engine
+    assert isinstance(engine, EmbeddedEngine)
     assert isinstance(engine.decoder, Int8Decoder)
     time_together(driven, prompts.take(plan.streams, plan.prompt_tokens), cast, WARM_UP_TOKENS)
     stats, profile = engine.stats(), engine.decoder.model.profile()

@@ -15,6 +15,7 @@ from townsfolk.cli import (
     bench,
     console,
     demo,
+    doctor,
     models,
     paint,
     personas,
@@ -86,6 +87,7 @@ app.command("serve")(serve.serve)
 app.command("status")(background.status)
 app.command("stop")(background.stop)
 app.command("train")(train.train)
+app.command("doctor")(doctor.doctor)
 app.command("paint")(paint.paint)
 app.add_typer(personas.app, name="personas")
 app.add_typer(models.app, name="models")

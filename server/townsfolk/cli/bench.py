@@ -37,6 +37,11 @@ Out = Annotated[Path | None, typer.Option(help="Folder for the results: NAME.jso
 Chart = Annotated[Path | None, typer.Option(help="PNG file for the chart alone.", show_default=False)]
 
 
+class GpuEngine(StrEnum):
+    EMBEDDED = "embedded"
+    TENSORRT_LLM = "tensorrt_llm"
+
+
 class Shape(StrEnum):
     LLAMA_3B = "llama-3.2-3b"
     TINY = "tiny"
@@ -202,25 +207,42 @@ def gpu(
     new_tokens: NewTokens = 100,
     rounds: Rounds = 3,
     sample: Sample = 2,
-    shape: Annotated[Shape, typer.Option(help="Shape of the model; its weights are random.")] = Shape.LLAMA_3B,
+    engine: Annotated[GpuEngine, typer.Option(help="What computes.")] = GpuEngine.EMBEDDED,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Hugging Face folder, for tensorrt_llm only: it needs real weights.", show_default=False),
+    ] = None,
+    shape: Annotated[
+        Shape, typer.Option(help="Shape of the embedded engine's model; its weights are random.")
+    ] = Shape.LLAMA_3B,
     device: Annotated[str, typer.Option(help="cuda, cuda:N, or cpu for a tiny shape.")] = "cuda",
     dtype: DtypeOption = "auto",
     as_json: AsJson = False,
     out: Out = None,
     chart: Chart = None,
 ) -> None:
-    """The town on an NVIDIA card, with a 3B model's shape and random weights.
+    """The town on an NVIDIA card, with a 3B model's shape and random weights, or with a model in TensorRT-LLM.
 
     43 tokens in, 100 out and LoRA rank 64 are the setting in which NVIDIA published its multi-LoRA figures.
 
     Example: townsfolk bench gpu --streams 1,8,32 --out bench/results
+
+    Example: townsfolk bench gpu --engine tensorrt_llm --model ./llama-3.2-3b-int4-awq
     """
+    if (engine is GpuEngine.TENSORRT_LLM) != (model is not None):
+        raise InvalidArgument("--engine tensorrt_llm and --model FOLDER go together", field="model")
     output = Output("gpu", as_json, out, chart)
     from townsfolk.bench.gpu import bench_gpu
     from townsfolk.bench.grid import GridPlan
 
     cells = _numbers("--streams", streams, least=1), _numbers("--adapters", adapters, least=0)
     plan = GridPlan(*cells, rank, prompt_tokens, new_tokens, rounds, sample)
+    if model is not None:
+        from townsfolk.bench.tensorrt_llm import bench_tensorrt_llm
+
+        folder = model
+        output.run(lambda progress: bench_tensorrt_llm(folder, device, plan, progress))
+        return
     output.run(lambda progress: bench_gpu(device, dtype, shape.value, plan, progress))
 
 

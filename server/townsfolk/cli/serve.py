@@ -111,11 +111,11 @@ def _model(chosen: str | Path | None, pull: bool) -> Path:
 
 async def _serve(settings: Settings, stop_on_stdin_close: bool, parent_holds_stdin: bool) -> None:
     from townsfolk.cli.announced import AnnouncedDaemon
-    from townsfolk.engine.process import EngineProcess
+    from townsfolk.engine.choose import make_engine
     from townsfolk.pictures.choose import make_painter
 
     daemon = AnnouncedDaemon(
-        settings, EngineProcess(settings.engine), await asyncio.to_thread(make_painter, settings.pictures)
+        settings, make_engine(settings.engine), await asyncio.to_thread(make_painter, settings.pictures)
     )
     if stop_on_stdin_close:
         _at_end_of_stdin(daemon.request_stop)

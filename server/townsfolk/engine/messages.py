@@ -51,6 +51,26 @@ class TokenLikelihood:
     candidate_log_probabilities: list[float]
 
 
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine does beside making lines. What it does not do, it refuses with FAILED_PRECONDITION.
+
+    ``adapter_scale``: applies an adapter more or less strongly than it was trained. ``token_likelihoods``: tells how
+    likely each token was. ``guided_decoding``: holds a line to a JSON schema. ``seeded``: the same seed gives the same
+    line whatever else is in the batch. ``adapter_patterns``: honours PEFT's ``alpha_pattern``. ``shared_prefix``: KV of
+    a prompt is shared between adapters that are activated after it. ``frees_adapters``: unloading gives memory back at
+    once.
+    """
+
+    adapter_scale: bool
+    token_likelihoods: bool
+    guided_decoding: bool
+    seeded: bool
+    adapter_patterns: bool
+    shared_prefix: bool
+    frees_adapters: bool
+
+
 # ── daemon → engine ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -110,7 +130,10 @@ class Shutdown:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Sent once, when the model is loaded. ``tokenizer_json`` is the Hugging Face ``tokenizers`` format."""
+    """Sent once, when the model is loaded. ``tokenizer_json`` is the Hugging Face ``tokenizers`` format.
+
+    ``capabilities``: ``None`` where the engine does not say.
+    """
 
     model_name: str
     family: str
@@ -122,6 +145,7 @@ class Ready:
     tokenizer_json: str
     bos_id: int
     eos_ids: list[int]
+    capabilities: Capabilities | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +331,7 @@ MESSAGE_TYPES: tuple[type[Any], ...] = (
     AdapterRef,
     Step,
     TokenLikelihood,
+    Capabilities,
 )
 CODEC: FrameCodec[Message] = FrameCodec(MESSAGE_TYPES, Message)
 encode = CODEC.encode

@@ -50,6 +50,8 @@ from townsfolk.errors import TownsfolkError, Unavailable, from_status
 log = logging.getLogger(__name__)
 
 STOP_GRACE_S = 5.0  # a step on a slow CPU takes well under a second; then the child is killed
+# TensorRT-LLM ends processes of its own, which would outlive a child that is killed meanwhile.
+TENSORRT_LLM_STOP_GRACE_S = 30.0
 MAX_RESTART_BACKOFF_S = 30.0
 HEALTHY_AFTER_S = 60.0  # a child that lived this long starts the backoff anew
 # Threads of a parallel loop that wait for each other by spinning starve when a game uses the same cores; figures for
@@ -99,12 +101,12 @@ class EngineProcess:
 
     Args:
         settings: passed to the child.
-        command: what to run instead of the embedded engine's worker, without the settings argument.
+        command: what to run instead of the engine's worker, without the settings argument.
     """
 
-    name = "embedded"
-
     def __init__(self, settings: EngineSettings, command: Sequence[str] | None = None) -> None:
+        self.name = "tensorrt_llm" if settings.kind == "tensorrt_llm" else "embedded"
+        self._stop_grace_s = TENSORRT_LLM_STOP_GRACE_S if self.name == "tensorrt_llm" else STOP_GRACE_S
         self._settings = settings
         self._command = list(command or (sys.executable, "-m", "townsfolk.engine.worker"))
         self._child: asyncio.subprocess.Process | None = None
@@ -149,7 +151,7 @@ class EngineProcess:
             with contextlib.suppress(OSError):
                 self._post(Shutdown())
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._child.wait(), STOP_GRACE_S)
+                await asyncio.wait_for(self._child.wait(), self._stop_grace_s)
         await self._kill()
         if self._supervisor is not None:
             self._supervisor.cancel()

@@ -12,14 +12,15 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import groupby
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from townsfolk.child_process import leave_signals_to_the_daemon, take_standard_output
 from townsfolk.config import EngineSettings
 from townsfolk.engine.messages import (
     CODEC,
+    AdapterRef,
     Batch,
     Cancel,
     Failed,
@@ -28,6 +29,7 @@ from townsfolk.engine.messages import (
     LoadAdapter,
     MalformedMessage,
     Message,
+    Ready,
     Shutdown,
     Step,
     StepTokens,
@@ -43,6 +45,38 @@ WAKE = object()  # put into the inbox when an adapter has been read
 EXIT_OK, EXIT_FAILED = 0, 1
 
 
+class LocalEngine(Protocol):
+    """An engine as this process drives it: from one thread, by messages in and events out."""
+
+    @property
+    def runnable(self) -> bool:
+        """Whether ``step`` may have something to do; while not, the driver sleeps until a message or ``wake``."""
+        ...
+
+    def ready(self) -> Ready: ...
+    def submit(self, request: Generate) -> None: ...
+    def cancel(self, request_id: int) -> None: ...
+    def load_adapter(self, call_id: int, adapter: AdapterRef) -> None: ...
+    def unload_adapter(self, call_id: int, digest: str) -> None: ...
+    def answer_stats(self, call_id: int) -> None: ...
+
+    def step(self) -> bool:
+        """Do what is to be done now. Returns whether there may be more at once."""
+        ...
+
+    def take_events(self) -> list[Any]:
+        """Everything that happened since the last call. What it raises ends the process, which is started again."""
+        ...
+
+    def close(self) -> None:
+        """Stop everything, in an orderly way."""
+        ...
+
+    def abandon(self) -> None:
+        """End what would outlive this process. Called from another thread, just before the process ends at once."""
+        ...
+
+
 def main() -> None:
     """Entry point of the engine process."""
     settings = EngineSettings.model_validate_json(sys.argv[1])
@@ -50,7 +84,8 @@ def main() -> None:
     leave_signals_to_the_daemon()
     outgoing = take_standard_output()
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    threading.Thread(target=_read_messages, args=(sys.stdin.buffer, inbox), daemon=True).start()
+    last_acts: list[Callable[[], None]] = []
+    threading.Thread(target=_read_messages, args=(sys.stdin.buffer, inbox, last_acts), daemon=True).start()
     try:
         engine = _load(settings, inbox)
     except TownsfolkError as error:
@@ -60,22 +95,39 @@ def main() -> None:
         log.exception("the engine could not start")
         _write(outgoing, Failed("INTERNAL", f"the engine could not start: {type(error).__name__}: {error}"))
         sys.exit(EXIT_FAILED)
+    last_acts.append(engine.abandon)
     _write(outgoing, engine.ready())
-    _serve(engine, inbox, outgoing)
+    try:
+        _serve(engine, inbox, outgoing)
+    except Exception:
+        log.exception("the engine has failed; its process ends")
+        engine.abandon()  # an orderly end may hang in what has failed
+        os._exit(EXIT_FAILED)
     engine.close()
 
 
-def _load(settings: EngineSettings, inbox: queue.SimpleQueue[Any]) -> Any:
+def _load(settings: EngineSettings, inbox: queue.SimpleQueue[Any]) -> LocalEngine:
+    """The engine of ``settings.kind``; ``make_engine`` has decided before what auto means, else it is embedded."""
+
+    def wake() -> None:
+        inbox.put(WAKE)
+
     try:
-        from townsfolk.engine.embedded.start import start_engine
+        if settings.kind == "tensorrt_llm":
+            from townsfolk.engine.tensorrt_llm import start as tensorrt_llm
+
+            return tensorrt_llm.start_engine(settings, wake)
+        from townsfolk.engine.embedded import start as embedded
+
+        return embedded.start_engine(settings, wake)
     except ImportError as error:
+        extra = "embedded" if settings.kind == "auto" else settings.kind.replace("_", "-")
         raise TownsfolkError(
-            f"the embedded engine needs {error.name}; install it with: pip install 'townsfolk[embedded]'"
+            f"the {extra} engine needs {error.name}; install it with: pip install 'townsfolk[{extra}]'"
         ) from error
-    return start_engine(settings, wake=lambda: inbox.put(WAKE))
 
 
-def _serve(engine: Any, inbox: queue.SimpleQueue[Any], outgoing: BinaryIO) -> None:
+def _serve(engine: LocalEngine, inbox: queue.SimpleQueue[Any], outgoing: BinaryIO) -> None:
     """Steps while a step computes something; sleeps on the inbox otherwise. Messages are handled between steps."""
     stepped = False
     while True:
@@ -90,10 +142,10 @@ def _serve(engine: Any, inbox: queue.SimpleQueue[Any], outgoing: BinaryIO) -> No
 
 
 def fold(events: Iterable[Any], sampled_unix_ns: int) -> list[Any]:
-    """What one step has to say, as it travels: tokens in a row as one ``StepTokens``, all else as it is, in order."""
+    """What steps have to say, as it travels: tokens of one step in a row as one ``StepTokens``, all else as it is."""
     messages: list[Any] = []
-    for kind, run in groupby(events, type):
-        if kind is not Token:
+    for step_number, run in groupby(events, lambda event: event.step if isinstance(event, Token) else None):
+        if step_number is None:
             messages.extend(run)
             continue
         tokens: list[Token] = list(run)
@@ -112,7 +164,7 @@ def _take(inbox: queue.SimpleQueue[Any], wait: bool) -> list[Any]:
             return messages
 
 
-def _handle(engine: Any, message: Any) -> None:
+def _handle(engine: LocalEngine, message: Any) -> None:
     match message:
         case Generate():
             engine.submit(message)
@@ -126,12 +178,14 @@ def _handle(engine: Any, message: Any) -> None:
             engine.answer_stats(call_id)
 
 
-def _read_messages(incoming: BinaryIO, inbox: queue.SimpleQueue[Any]) -> None:
+def _read_messages(incoming: BinaryIO, inbox: queue.SimpleQueue[Any], last_acts: list[Callable[[], None]]) -> None:
     try:
         while (message := CODEC.read(incoming)) is not None:
             inbox.put(message)
     except (OSError, MalformedMessage) as error:
         log.error("the daemon's messages cannot be read: %s", error)
+    for act in last_acts:
+        act()
     os._exit(EXIT_OK)  # the daemon is gone: nothing here is worth finishing
 
 

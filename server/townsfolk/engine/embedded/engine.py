@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from townsfolk.config import EngineSettings
+from townsfolk.engine import declared
 from townsfolk.engine.embedded.adapter_pool import AdapterPool, HostAdapter, HostAdapters
 from townsfolk.engine.embedded.backend import make_backend
 from townsfolk.engine.embedded.checkpoint import Checkpoint, fingerprint
@@ -112,6 +113,7 @@ class EmbeddedEngine:
             tokenizer_json=self._checkpoint.tokenizer_json,
             bos_id=self._checkpoint.bos_id,
             eos_ids=self._checkpoint.eos_ids,
+            capabilities=declared.EMBEDDED,
         )
 
     def submit(self, request: Generate) -> None:
@@ -219,6 +221,9 @@ class EmbeddedEngine:
         self._reader.shutdown(wait=False, cancel_futures=True)
         self.grammars.close()
         self.decoder.close()
+
+    def abandon(self) -> None:
+        """Nothing outlives the process: threads end with it."""
 
     def check_integrity(self) -> None:
         """Raise ``RuntimeError`` unless every row, pin and cache entry is accounted for."""
