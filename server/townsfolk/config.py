@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from townsfolk.engine.remote.settings import RemoteSettings
 from townsfolk.errors import InvalidArgument
 
 DEFAULT_PORT = 50551
@@ -50,6 +51,7 @@ class EngineSettings(_Settings):
         0.5, gt=0, le=60, description="pause before a dead engine is started again; doubles"
     )
     start_timeout_s: float = Field(300.0, gt=0, description="how long loading the model may take")
+    remote: RemoteSettings = RemoteSettings()  # type: ignore[call-arg]
 
 
 class DaemonSettings(_Settings):

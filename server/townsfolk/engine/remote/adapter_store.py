@@ -13,7 +13,6 @@ from townsfolk.engine.adapter_files import (
     CONFIG_FILE,
     TRAINING_FILE,
     WEIGHTS_FILE,
-    AdapterConfig,
     adapter_digest,
     read_adapter_config,
 )
@@ -46,17 +45,20 @@ class AdapterStore:
         self._model_name = model_name
         self._max_rank = max_rank
 
-    def place(self, ref: AdapterRef, needs_store: bool) -> tuple[RemoteAdapter, AdapterConfig, int]:
-        """Check an adapter and put it where servers see it; also returns its config and its weights' size in bytes.
+    def place(self, ref: AdapterRef, needs_store: bool) -> RemoteAdapter:
+        """Check an adapter and put it where servers see it. Reads all of it, so call it in a thread.
 
         Raises ``NotFound`` or ``InvalidArgument`` for one that is missing, damaged or not supported,
         ``FailedPrecondition`` for one of another base model, one that changed on disk, or a store that is not set.
         """
         folder = Path(ref.path)
         config = read_adapter_config(folder)
-        self._check(folder, config)
+        rank = max([config.rank, *config.rank_pattern.values()])
+        self._check(folder, rank)
         if adapter_digest(folder) != ref.digest:
-            raise FailedPrecondition(f"the adapter at {folder} has changed on disk; reload the persona", field="adapter")
+            raise FailedPrecondition(
+                f"the adapter at {folder} has changed on disk; reload the persona", field="adapter"
+            )
         name = adapter_name(folder, ref.digest)
         if self._folder is None and needs_store:
             raise FailedPrecondition(
@@ -65,13 +67,14 @@ class AdapterStore:
                 field="engine.remote.adapter_store",
             )
         path = str(folder.resolve()) if self._folder is None else self._copy(folder, name, ref.digest)
-        adapter = RemoteAdapter(name, ref.digest, folder, path, ref.scale)
-        return adapter, config, (folder / WEIGHTS_FILE).stat().st_size
+        size = (folder / WEIGHTS_FILE).stat().st_size
+        return RemoteAdapter(name, ref.digest, folder, path, rank, size, ref.scale)
 
-    def _check(self, folder: Path, config: AdapterConfig) -> None:
-        if max([config.rank, *config.rank_pattern.values()]) > self._max_rank:
+    def _check(self, folder: Path, rank: int) -> None:
+        if rank > self._max_rank:
             raise InvalidArgument(
-                f"the adapter at {folder} has a rank over the limit of {self._max_rank}; raise engine.max_rank or retrain",
+                f"the adapter at {folder} has rank {rank}, over the limit of {self._max_rank}; raise engine.max_rank or "
+                "retrain",
                 field="adapter",
             )
         record = folder / TRAINING_FILE
@@ -100,7 +103,9 @@ class AdapterStore:
                 for file in (CONFIG_FILE, WEIGHTS_FILE):
                     shutil.copyfile(folder / file, scratch / file)
                 if adapter_digest(scratch) != digest:
-                    raise FailedPrecondition(f"the adapter at {folder} is being changed; reload the persona", field="adapter")
+                    raise FailedPrecondition(
+                        f"the adapter at {folder} is being changed; reload the persona", field="adapter"
+                    )
                 scratch.chmod(0o755)  # servers often run as another user
                 os.replace(scratch, target)
             except OSError:

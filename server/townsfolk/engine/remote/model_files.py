@@ -38,7 +38,9 @@ def read_model_files(path: Path | None) -> ModelFiles:
             field="model",
         )
     if not path.exists():
-        raise NotFound(f"no model at {path}; engine.model names the files of the model that the servers run", field="model")
+        raise NotFound(
+            f"no model at {path}; engine.model names the files of the model that the servers run", field="model"
+        )
     if path.is_dir():
         return _folder(path)
     if path.suffix.lower() == ".gguf":

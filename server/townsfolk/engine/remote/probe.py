@@ -62,7 +62,7 @@ def check_adapter(url: str, name: str, line: ProbeLine, base: ProbeLine) -> None
     """Raise ``FailedPrecondition`` where the line with an adapter is the one without."""
     if line.like(base):
         raise FailedPrecondition(
-            f"{url} speaks with {name} as it does without: either the server ignores it, or the adapter changes nothing "
-            "(engine.remote.verify_adapters = false leaves this check out)",
+            f"{url} speaks with {name} as it does without: either the server ignores it, or the adapter changes "
+            "nothing (engine.remote.verify_adapters = false leaves this check out)",
             field="adapter",
         )

@@ -1,8 +1,8 @@
 """A prompt of token ids as text, for servers that take nothing else, without giving players a way to control tokens.
 
-In a prompt of ids a player's ``<|im_end|>`` is a handful of ordinary tokens. Written out as text it would be the control
-token again, so it is broken up first; and what the server's tokenizer will make of the whole text is checked here, with
-the same tokenizer: the control tokens in it must be those of the prompt, in their order, and no others.
+In a prompt of ids a player's ``<|im_end|>`` is a handful of ordinary tokens. Written out as text it would be the
+control token again, so it is broken up first; and what the server's tokenizer will make of the whole text is checked
+here, with the same tokenizer: the control tokens in it must be those of the prompt, in their order, and no others.
 """
 
 from __future__ import annotations

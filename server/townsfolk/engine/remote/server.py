@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any
 
 import httpx
@@ -32,6 +32,10 @@ END_OF_STREAM = "[DONE]"
 
 class Unreachable(Exception):
     """The server could not be asked, or answered that it cannot work now. Another one, or a later try, may do."""
+
+
+class Lost(Unreachable):
+    """The connection broke, or what came over it made no sense: the server may have died."""
 
 
 class Busy(Unreachable):
@@ -75,13 +79,13 @@ class Server:
             async with asyncio.timeout(timeout_s or self._settings.connect_timeout_s):
                 async with self._client.stream(method, path, json=body) as response:
                     await _raise_for(self.url, response)
-                    content = await _read(response, MAX_ANSWER_BYTES)
+                    content = await _read(self.url, response, MAX_ANSWER_BYTES)
         try:
             return json.loads(content)
         except ValueError:
             return content.decode("utf-8", "replace")
 
-    async def events(self, path: str, body: Any) -> AsyncIterator[dict[str, Any]]:
+    async def events(self, path: str, body: Any) -> AsyncGenerator[dict[str, Any], None]:
         """The JSON events of a stream (server-sent events), until its end. Closing it closes the connection.
 
         A server notices that, and stops working on the line.
@@ -93,17 +97,17 @@ class Server:
                     stream = self._client.stream("POST", path, json=body, headers={"accept": "text/event-stream"})
                     response = await held.enter_async_context(stream)
                     await _raise_for(self.url, response)
-                lines = _lines(response)
+                lines = _lines(self.url, response)
                 while True:
                     async with asyncio.timeout(wait_s):
-                        event = await _next_event(lines)
+                        event = await _next_event(self.url, lines)
                     if event is None:
                         return
                     wait_s = self._settings.token_timeout_s
                     yield event
 
 
-async def _next_event(lines: AsyncIterator[str]) -> dict[str, Any] | None:
+async def _next_event(url: str, lines: AsyncIterator[str]) -> dict[str, Any] | None:
     """The next event's JSON; ``None`` at the stream's end."""
     async for line in lines:
         field, _, value = line.partition(":")
@@ -115,14 +119,14 @@ async def _next_event(lines: AsyncIterator[str]) -> dict[str, Any] | None:
         try:
             event = json.loads(value)
         except ValueError as error:
-            raise Unreachable(f"sent an event that is no JSON: {value[:80]!r}") from error
+            raise Lost(f"{url} sent an event that is no JSON: {value[:80]!r}") from error
         if not isinstance(event, dict):
-            raise Unreachable(f"sent an event that is no JSON object: {value[:80]!r}")
+            raise Lost(f"{url} sent an event that is no JSON object: {value[:80]!r}")
         return event if field == "data" else {"error": event}
     return None
 
 
-async def _lines(response: httpx.Response) -> AsyncIterator[str]:
+async def _lines(url: str, response: httpx.Response) -> AsyncIterator[str]:
     """The stream's lines; none may be endless."""
     rest = b""
     async for block in response.aiter_bytes():
@@ -130,7 +134,7 @@ async def _lines(response: httpx.Response) -> AsyncIterator[str]:
         for line in whole:
             yield line.decode("utf-8", "replace").rstrip("\r")
         if len(rest) > MAX_EVENT_BYTES:
-            raise Unreachable(f"sent an event of more than {MAX_EVENT_BYTES} bytes")
+            raise Lost(f"{url} sent an event of more than {MAX_EVENT_BYTES} bytes")
     if rest:
         yield rest.decode("utf-8", "replace")
 
@@ -142,14 +146,14 @@ def _told_apart(url: str) -> Iterator[None]:
     except TimeoutError as error:
         raise Unreachable(f"{url} did not answer in time") from error
     except httpx.HTTPError as error:
-        raise Unreachable(f"{url} cannot be reached: {str(error) or type(error).__name__}") from error
+        raise Lost(f"{url} cannot be reached: {str(error) or type(error).__name__}") from error
 
 
 async def _raise_for(url: str, response: httpx.Response) -> None:
     code = response.status_code
     if code < 300:
         return
-    said = error_message(await _read(response, MAX_ERROR_BYTES))
+    said = error_message(await _read(url, response, MAX_ERROR_BYTES))
     if code == 429:
         raise Busy(f"{url} is busy: {said}", _retry_after(response))
     if code == 404:
@@ -197,12 +201,12 @@ def error_message(body: bytes) -> str:
     return line[:MAX_MESSAGE_CHARACTERS] or "no reason given"
 
 
-async def _read(response: httpx.Response, limit: int) -> bytes:
+async def _read(url: str, response: httpx.Response, limit: int) -> bytes:
     content = b""
     async for block in response.aiter_bytes():
         content += block
         if len(content) > limit:
-            raise Unreachable(f"answered with more than {limit} bytes")
+            raise Lost(f"{url} answered with more than {limit} bytes")
     return content
 
 
@@ -219,7 +223,9 @@ def _trusted(settings: RemoteSettings) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=str(settings.ca_file))
     except (OSError, ssl.SSLError) as error:
-        raise InvalidArgument(f"engine.remote.ca_file {settings.ca_file} cannot be read: {error}", field="ca_file") from error
+        raise InvalidArgument(
+            f"engine.remote.ca_file {settings.ca_file} cannot be read: {error}", field="ca_file"
+        ) from error
 
 
 def as_townsfolk_error(error: Exception) -> TownsfolkError:

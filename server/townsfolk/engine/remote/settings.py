@@ -62,7 +62,9 @@ class RemoteSettings(_Settings):
     adapter_store: Path | None = Field(
         None, description="folder shared with the servers; adapters are copied there before they are loaded"
     )
-    adapter_store_on_server: str = Field("", description="the same folder as the servers see it; default: the same path")
+    adapter_store_on_server: str = Field(
+        "", description="the same folder as the servers see it; default: the same path"
+    )
     push_adapters: bool = Field(True, description="load and unload adapters; false: the servers have them already")
     verify_adapters: bool = Field(True, description="speak one short line with every adapter before it is used")
     max_adapters: int = Field(256, ge=1, le=100_000, description="adapters kept loaded on one server")
@@ -101,7 +103,9 @@ def read_endpoints_file(path: Path) -> list[EndpointSettings]:
         with path.open("rb") as file:
             content = file.read(MAX_ENDPOINTS_FILE_BYTES + 1)
         if len(content) > MAX_ENDPOINTS_FILE_BYTES:
-            raise InvalidArgument(f"{path} is larger than {MAX_ENDPOINTS_FILE_BYTES // 1024} KiB", field="endpoints_file")
+            raise InvalidArgument(
+                f"{path} is larger than {MAX_ENDPOINTS_FILE_BYTES // 1024} KiB", field="endpoints_file"
+            )
         return _EndpointsFile.model_validate(tomllib.loads(content.decode("utf-8"))).endpoints
     except OSError as error:
         raise InvalidArgument(f"{path} cannot be read: {error.strerror}", field="endpoints_file") from error
@@ -122,7 +126,9 @@ def read_api_key(settings: RemoteSettings) -> str:
         with path.open(encoding="utf-8") as file:
             key = file.read(MAX_KEY_BYTES).strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"engine.remote.api_key_file {path} cannot be read: {error}", field="api_key_file") from error
+        raise InvalidArgument(
+            f"engine.remote.api_key_file {path} cannot be read: {error}", field="api_key_file"
+        ) from error
     if not key or not key.isprintable() or not key.isascii():
         raise InvalidArgument(f"engine.remote.api_key_file {path} holds no key", field="api_key_file")
     return key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,13 +18,16 @@ class RemoteAdapter:
     """An adapter as servers know it.
 
     ``name`` has the digest in it, so that other weights have another name. ``folder`` is where this machine has it,
-    ``path`` the same place as the server sees it. ``scale``: how strongly a line applies it.
+    ``path`` the same place as the server sees it. ``rank`` is its largest, ``bytes`` the size of its weights' file.
+    ``scale``: how strongly a line applies it.
     """
 
     name: str
     digest: str
     folder: Path
     path: str
+    rank: int
+    bytes: int
     scale: float = 1.0
 
 
@@ -72,6 +76,7 @@ class Dialect(Protocol):
     ``takes_token_ids``: prompts go as ids; else as text. ``likelihoods``: it tells how likely tokens were, by id.
     ``log_probabilities``: it tells at least how likely the sampled tokens were. ``scales``: adapters may be applied at
     any strength. ``guides``: it follows JSON schemas. ``needs_store``: it knows adapters by their path alone.
+    ``lists_adapters``: ``adapters`` tells all that are loaded.
     """
 
     name: str
@@ -82,6 +87,7 @@ class Dialect(Protocol):
     scales: bool
     guides: bool
     needs_store: bool
+    lists_adapters: bool
 
     def line(self, request: LineRequest) -> tuple[str, dict[str, Any]]:
         """Path and JSON body that start a streamed line."""
@@ -110,6 +116,4 @@ class Dialect(Protocol):
 
 def guided(schema: str) -> dict[str, Any]:
     """A JSON schema as OpenAI's ``response_format``."""
-    import json
-
     return {"type": "json_schema", "json_schema": {"name": "reply", "schema": json.loads(schema)}}

@@ -31,6 +31,7 @@ class LlamaCpp:
     scales = True
     guides = True
     needs_store = False
+    lists_adapters = True
 
     def line(self, request: LineRequest) -> tuple[str, dict[str, Any]]:
         sampling = request.sampling

@@ -25,6 +25,7 @@ class Lorax:
     scales = False
     guides = True
     needs_store = True  # it caches adapters by their path
+    lists_adapters = False
 
     def line(self, request: LineRequest) -> tuple[str, dict[str, Any]]:
         sampling = request.sampling

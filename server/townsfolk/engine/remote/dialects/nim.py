@@ -30,13 +30,13 @@ class Nim(Vllm):
         except FailedPrecondition as refused:
             try:
                 async with asyncio.timeout(timeout_s):
-                    while adapter.name not in await self.adapters(server):
+                    while adapter.name not in await self.adapters(server):  # noqa: ASYNC110 - it tells nobody
                         await asyncio.sleep(LOOK_AGAIN_S)
             except TimeoutError:
                 raise FailedPrecondition(
                     f"{server.url} did not pick {adapter.name} up within {timeout_s:g} s; make NIM_PEFT_SOURCE the "
-                    "folder of engine.remote.adapter_store and set NIM_PEFT_REFRESH_INTERVAL, or enable runtime loading "
-                    f"({refused.message})",
+                    "folder of engine.remote.adapter_store and set NIM_PEFT_REFRESH_INTERVAL, or enable runtime "
+                    f"loading ({refused.message})",
                     field="engine.remote",
                 ) from refused
             return adapter.name

@@ -21,6 +21,7 @@ class OpenAiCompletions:
     scales = False
     guides = True
     needs_store = False
+    lists_adapters = True
 
     def body(self, request: LineRequest) -> dict[str, Any]:
         """The fields that all of them know."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from townsfolk.engine.remote.dialects.base import LineRequest, RemoteAdapter, guided
@@ -43,7 +44,5 @@ class Sglang(OpenAiCompletions):
         return adapter.name
 
     async def unload(self, server: Server, name: str, handle: Any) -> None:
-        try:
+        with suppress(InvalidArgument, Unknown):  # it has been forgotten already
             await server.ask("POST", "/unload_lora_adapter", {"lora_name": name})
-        except (InvalidArgument, Unknown):
-            pass  # it has been forgotten already

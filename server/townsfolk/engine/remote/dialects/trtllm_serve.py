@@ -22,6 +22,7 @@ class TrtllmServe(OpenAiCompletions):
     name = "trtllm_serve"
     likelihoods = False
     log_probabilities = False
+    lists_adapters = False
 
     def line(self, request: LineRequest) -> tuple[str, dict[str, Any]]:
         body = self.body(request) | {"detokenize": False, "add_special_tokens": False}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from townsfolk.engine.remote.dialects.base import LineRequest, RemoteAdapter, guided
@@ -49,7 +50,5 @@ class Vllm(OpenAiCompletions):
         return adapter.name
 
     async def unload(self, server: Server, name: str, handle: Any) -> None:
-        try:
+        with suppress(Unknown):  # it has been forgotten already
             await server.ask("POST", self.unload_path, {"lora_name": name})
-        except Unknown:
-            pass  # it has been forgotten already
