@@ -73,8 +73,8 @@ class AdapterStore:
     def _check(self, folder: Path, rank: int) -> None:
         if rank > self._max_rank:
             raise InvalidArgument(
-                f"the adapter at {folder} has rank {rank}, over the limit of {self._max_rank}; raise engine.max_rank or "
-                "retrain",
+                f"the adapter at {folder} has rank {rank}, over the limit of {self._max_rank}; raise engine.max_rank "
+                "or retrain",
                 field="adapter",
             )
         record = folder / TRAINING_FILE

@@ -12,6 +12,7 @@ import math
 import random
 import time
 from collections import Counter
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
@@ -43,6 +44,7 @@ from townsfolk.errors import FailedPrecondition, InvalidArgument, Unavailable
 
 log = logging.getLogger(__name__)
 
+SEE_OFF_S = 0.5  # the end of a stream follows its last token at once
 FIRST_PAUSE_S = 0.05  # before a line is tried again; doubles, and is spread at random
 
 
@@ -111,7 +113,7 @@ class RemoteEngine:
 
     @property
     def ready(self) -> bool:
-        return self._info is not None and not self._stopped and any(e.up and not e.draining for e in self._endpoints)
+        return self._info is not None and not self._stopped and any(e.up and not e.draining for e in self.endpoints)
 
     @property
     def info(self) -> Ready:
@@ -125,7 +127,8 @@ class RemoteEngine:
         return self._fleet.returns if self._fleet else 0
 
     @property
-    def _endpoints(self) -> list[Endpoint]:
+    def endpoints(self) -> list[Endpoint]:
+        """The servers as they stand."""
         return self._fleet.endpoints if self._fleet else []
 
     async def start(self) -> None:
@@ -145,12 +148,12 @@ class RemoteEngine:
         except BaseException:
             await self._fleet.stop()
             raise
-        contexts = [e.max_context for e in self._endpoints if e.up and e.max_context]
+        contexts = [e.max_context for e in self.endpoints if e.up and e.max_context]
         self._info = Ready(
             model_name=model.name,
             family=model.family,
             fingerprint="",
-            device=", ".join(sorted({e.own.server for e in self._endpoints})),
+            device=", ".join(sorted({e.own.server for e in self.endpoints})),
             dtype="remote",
             max_context=min([self._settings.max_context, model.max_context, *contexts]),
             max_rank=self._settings.max_rank,
@@ -216,27 +219,27 @@ class RemoteEngine:
         return AdapterLoaded(0, adapter.digest, held.adapter.rank, held.adapter.bytes, resident=True)
 
     async def unload_adapter(self, digest: str) -> None:
-        if any(endpoint.lines[digest] for endpoint in self._endpoints):
+        if any(endpoint.lines[digest] for endpoint in self.endpoints):
             raise FailedPrecondition("a line is using this adapter", field="adapter")
-        for endpoint in self._endpoints:
+        for endpoint in self.endpoints:
             with suppress(Unreachable):  # it has forgotten everything
                 await endpoint.unload(digest)
 
     async def stats(self) -> Stats:
         """What this daemon asked for and got; what other daemons ask of the same servers is not known."""
-        held = sorted(set().union(*(endpoint.held for endpoint in self._endpoints)))
+        held = sorted(set().union(*(endpoint.held for endpoint in self.endpoints)))
         return Stats(
             steps=self._steps,
             decode_tokens=self._decoded,
             prefill_tokens=self._prompted - self._cached,
             cached_prompt_tokens=self._cached,
-            running=sum(endpoint.in_flight for endpoint in self._endpoints),
+            running=sum(endpoint.in_flight for endpoint in self.endpoints),
             max_rows=self._max_rows,
             max_adapters=self._max_adapters,
             adapters_per_step=dict(self._adapters_per_step),
             resident_adapters=held,
-            adapter_loads=sum(endpoint.loads for endpoint in self._endpoints),
-            adapter_evictions=sum(endpoint.evictions for endpoint in self._endpoints),
+            adapter_loads=sum(endpoint.loads for endpoint in self.endpoints),
+            adapter_evictions=sum(endpoint.evictions for endpoint in self.endpoints),
         )
 
     # ── one line ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -312,7 +315,8 @@ class RemoteEngine:
                     chunk = self._with_ids(chunk)
                     reason = line.hear(chunk, self._step(endpoint, chunk))
                     if reason:
-                        return self._finish(line, chunk, reason)
+                        cached = await _see_off(chunks, chunk)
+                        return self._finish(line, reason, cached)
             raise Lost(f"{endpoint.url} ended the stream before the line's end")
         except InvalidArgument as error:
             if held is not None and not line.begun and not await endpoint.still_holds(held):
@@ -340,13 +344,28 @@ class RemoteEngine:
             self._adapters_per_step[adapters] += 1
         return Step(self._steps, rows, adapters, time.time_ns())
 
-    def _finish(self, line: _Line, chunk: Chunk, reason: str) -> Finished:
+    def _finish(self, line: _Line, reason: str, cached: int) -> Finished:
         line.begin()
         self._prompted += len(line.request.prompt)
-        self._cached += chunk.cached_tokens or 0
+        self._cached += cached
         if reason not in ("stop", "length"):
             raise Unavailable(f"the server gave the line up ({reason})", retry_after_s=1.0)
         return Finished(0, reason, line.tokens, line.stop_token)
+
+
+async def _see_off(chunks: AsyncGenerator[Chunk, None], last: Chunk) -> int:
+    """Let a stream end whose line has ended, so that its connection serves another. Returns its cached tokens.
+
+    A server that goes on speaking is cut short: the stream is closed when the caller closes ``chunks``.
+    """
+    cached = last.cached_tokens or 0
+    with suppress(Unreachable, TimeoutError):
+        async with asyncio.timeout(SEE_OFF_S):
+            async for chunk in chunks:
+                if chunk.token_ids or chunk.text:
+                    break
+                cached = chunk.cached_tokens or cached
+    return cached
 
 
 def _checked(likelihood: TokenLikelihood, top_tokens: int) -> TokenLikelihood:

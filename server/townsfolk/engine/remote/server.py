@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any
@@ -20,6 +21,8 @@ from townsfolk.errors import (
     TownsfolkError,
     Unavailable,
 )
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request, and health is asked for all the time
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024  # lists of models and adapters
 MAX_ERROR_BYTES = 64 * 1024
@@ -102,6 +105,7 @@ class Server:
                     async with asyncio.timeout(wait_s):
                         event = await _next_event(self.url, lines)
                     if event is None:
+                        await _drain(lines, wait_s)  # so that the connection serves the next line
                         return
                     wait_s = self._settings.token_timeout_s
                     yield event
@@ -124,6 +128,12 @@ async def _next_event(url: str, lines: AsyncIterator[str]) -> dict[str, Any] | N
             raise Lost(f"{url} sent an event that is no JSON object: {value[:80]!r}")
         return event if field == "data" else {"error": event}
     return None
+
+
+async def _drain(lines: AsyncIterator[str], timeout_s: float) -> None:
+    async with asyncio.timeout(timeout_s):
+        async for _ in lines:
+            pass
 
 
 async def _lines(url: str, response: httpx.Response) -> AsyncIterator[str]:
