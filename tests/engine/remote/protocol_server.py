@@ -192,7 +192,6 @@ class ProtocolServer:
                 await asyncio.wait([following, gone], return_when=asyncio.FIRST_COMPLETED)
                 if gone.done():
                     following.cancel()
-                    self.cancelled += 1
                     raise ConnectionResetError
                 if (event := following.result()) is None:
                     break
@@ -202,6 +201,9 @@ class ProtocolServer:
                 _send_chunk(writer, b"data: [DONE]\n\n")
             _send_chunk(writer, b"")
             await writer.drain()
+        except ConnectionError:
+            self.cancelled += self.script.break_after is None
+            raise
         finally:
             gone.cancel()
             with contextlib.suppress(asyncio.CancelledError, ConnectionError):
@@ -359,15 +361,20 @@ class ProtocolServer:
             details = {"finish_reason": reason, "prompt_tokens": 1, "generated_tokens": len(ids), "seed": 0}
             yield {"token": told, "generated_text": "whole" if last else None, "details": details if last else None}
 
-    async def _llama_cpp(self, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    def _llama_cpp(self, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         assert all(isinstance(token, int) for token in body["prompt"])
+        if body["repeat_last_n"] < 0:
+            raise Refusal(400, "Field 'repeat_last_n': Value must be between 0 <= value <= 2147483647")
         # without any number in the list, all adapters are applied as the server was started
         scales = {entry["id"]: entry["scale"] for entry in body["lora"]} or dict.fromkeys(
             range(len(self.adapters)), 1.0
         )
-        names = [Path(path).stem for path in self.adapters.values()]
+        names = list(self.adapters)
         worn = [f"{names[i]}*{scale:g}" for i, scale in scales.items() if scale]
-        ids, finish = self._reply("+".join(worn) or None, body["n_predict"], guided="json_schema" in body)
+        return self._llama_cpp_events(body, "+".join(worn) or None)
+
+    async def _llama_cpp_events(self, body: dict[str, Any], adapter: str | None) -> AsyncIterator[dict[str, Any]]:
+        ids, finish = self._reply(adapter, body["n_predict"], guided="json_schema" in body)
         async for token, _ in self._tokens(body, ids):
             if token == END:
                 continue

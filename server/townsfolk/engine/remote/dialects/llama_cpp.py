@@ -46,7 +46,7 @@ class LlamaCpp:
             "top_p": sampling.top_p,
             "min_p": sampling.min_p,
             "repeat_penalty": sampling.repetition_penalty,
-            "repeat_last_n": -1,  # prompt and reply
+            "repeat_last_n": len(request.prompt) + sampling.max_tokens,  # all of prompt and reply
             "seed": sampling.seed % MAX_SEED,
             "samplers": SAMPLERS,
             # whatever is not named is off; but an empty list would mean the server's own choice
