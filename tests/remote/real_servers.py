@@ -84,7 +84,7 @@ class RealServer:
 
 
 def write_bf16_gguf(source: Path, target: Path) -> None:
-    """The model of the GGUF file ``source`` with every matrix in bf16, so that engines are compared in one precision."""
+    """The model of the GGUF file ``source`` with every matrix in bf16: engines are compared in one precision."""
     reader = gguf.GGUFReader(source)
     writer = gguf.GGUFWriter(target, str(reader.fields["general.architecture"].contents()))
     for name, field in reader.fields.items():

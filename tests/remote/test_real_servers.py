@@ -1,4 +1,4 @@
-"""The remote engine on real servers with shipped personas. `make test-remote`; installs the servers at its first run."""
+"""The remote engine on real servers, with shipped personas. `make test-remote` installs the servers first."""
 
 from __future__ import annotations
 

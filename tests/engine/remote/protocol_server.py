@@ -101,6 +101,7 @@ class ProtocolServer:
         self.adapters: dict[str, str] = {}  # name → path; for llama.cpp in the order of their numbers
         self.requests: list[dict[str, Any]] = []
         self.calls: list[str] = []
+        self.authorizations: set[str] = set()
         self.cancelled = 0
         self.connections = 0
         self.port = 0
@@ -141,14 +142,9 @@ class ProtocolServer:
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 method, path, _ = head.split(b"\r\n", 1)[0].decode().split(" ", 2)
-                length = next(
-                    (
-                        int(line.split(b":")[1])
-                        for line in head.split(b"\r\n")
-                        if line.lower().startswith(b"content-length")
-                    ),
-                    0,
-                )
+                fields = [line.partition(b":") for line in head.split(b"\r\n")]
+                self.authorizations |= {v.strip().decode() for name, _, v in fields if name.lower() == b"authorization"}
+                length = next((int(v) for name, _, v in fields if name.lower() == b"content-length"), 0)
                 body = json.loads(await reader.readexactly(length)) if length else {}
                 await self._answer(method, path, body, reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -292,10 +288,12 @@ class ProtocolServer:
     ) -> AsyncIterator[dict[str, Any]]:
         assert all(isinstance(token, int) for token in body["prompt"])
         ids, finish = self._reply(adapter, body["max_tokens"], guided="response_format" in body)
+        told = 0
         async for token, last in self._tokens(body, ids):
-            if self.script.error_event_after == len(ids):
+            if told == self.script.error_event_after and not self._is_probe(body):
                 yield {"error": {"message": "out of memory", "code": 500}}
                 return
+            told += 1
             choice: dict[str, Any] = {"index": 0, "text": tiny_tokenizer().decode([token]), "logprobs": None}
             choice["finish_reason"] = finish if last else None
             if ids_shown and not self.script.text_only:
