@@ -26,7 +26,7 @@ NEAR_TIE = 0.15
 LONG = 700
 PATIENCE_S = 300.0
 GREEDY = SamplingParams(temperature=0.0, max_tokens=TOKENS)
-QUESTIONS = ("Who are you?", "What do you think of strangers?")
+QUESTION = "Who are you?"
 
 
 class Heard:
@@ -66,20 +66,19 @@ async def spoken(
 async def test_personas_speak_as_on_the_embedded_engine(
     engine: RemoteEngine, embedded: EngineProcess, prompts: PromptBuilder, speakers: dict[str, Speaker]
 ) -> None:
-    lengths = []
+    agreed = []
     for name, speaker in speakers.items():
-        for question in QUESTIONS:
-            prompt = speaker.prompt(prompts, question, TOKENS)
-            here = await spoken(embedded, prompt, prompts.stop_ids, speaker.adapter, top_tokens=2)
-            there = await spoken(engine, prompt, prompts.stop_ids, speaker.adapter)
-            pairs = zip(here.tokens, there.tokens, strict=False)
-            same = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(here.tokens), len(there.tokens)))
-            print(f"{name}: {same} of {len(here.tokens)}: {prompts.tokenizer.decode(there.tokens)!r}")
-            if same < min(len(here.tokens), AGREED):
-                best, second = here.likelihoods[same].candidate_log_probabilities[:2]
-                assert best - second < NEAR_TIE, f"{name} parts from the embedded engine after {same} tokens"
-            lengths.append((same, min(len(here.tokens), AGREED)))
-    assert any(same >= wanted for same, wanted in lengths), lengths
+        prompt = speaker.prompt(prompts, QUESTION, TOKENS)
+        here = await spoken(embedded, prompt, prompts.stop_ids, speaker.adapter, top_tokens=2)
+        there = await spoken(engine, prompt, prompts.stop_ids, speaker.adapter)
+        pairs = list(zip(here.tokens, there.tokens, strict=False))
+        same = next((i for i, (a, b) in enumerate(pairs) if a != b), len(pairs))
+        print(f"{name}: {same} of {len(here.tokens)} tokens: {prompts.tokenizer.decode(there.tokens)!r}")
+        agreed.append(same >= min(len(here.tokens), AGREED))
+        if not agreed[-1]:
+            best, second = here.likelihoods[same].candidate_log_probabilities[:2]
+            assert best - second < NEAR_TIE, f"{name} parts from the embedded engine after {same} tokens"
+    assert any(agreed)
 
 
 async def test_a_line_is_heard_while_it_is_being_made(
@@ -87,7 +86,7 @@ async def test_a_line_is_heard_while_it_is_being_made(
 ) -> None:
     speaker = speakers["forest_elf"]
     heard = Heard()
-    prompt = speaker.prompt(prompts, "Who are you?", TOKENS)
+    prompt = speaker.prompt(prompts, QUESTION, TOKENS)
     line = asyncio.create_task(engine.generate(prompt, GREEDY, prompts.stop_ids, heard, speaker.adapter))
     await heard.first.wait()
     assert not line.done()
@@ -98,7 +97,7 @@ async def test_a_line_is_heard_while_it_is_being_made(
 async def test_characters_speak_at_once_and_each_as_alone(
     engine: RemoteEngine, prompts: PromptBuilder, speakers: dict[str, Speaker]
 ) -> None:
-    asked = [(s.prompt(prompts, "Who are you?", TOKENS), s.adapter) for s in speakers.values()]
+    asked = [(s.prompt(prompts, QUESTION, TOKENS), s.adapter) for s in speakers.values()]
     together = await asyncio.gather(*(spoken(engine, prompt, prompts.stop_ids, ref) for prompt, ref in asked))
     assert together[0].tokens != together[1].tokens
     assert (await engine.stats()).max_adapters == 2
@@ -154,7 +153,7 @@ async def test_likelihoods_and_schemas_are_understood(
     engine: RemoteEngine, prompts: PromptBuilder, speakers: dict[str, Speaker]
 ) -> None:
     speaker = speakers["forest_elf"]
-    prompt = speaker.prompt(prompts, "Who are you?", TOKENS)
+    prompt = speaker.prompt(prompts, QUESTION, TOKENS)
     likely = await spoken(engine, prompt, prompts.stop_ids, speaker.adapter, top_tokens=3)
     assert [likelihood.token_id for likelihood in likely.likelihoods] == likely.tokens
     assert all(likelihood.candidate_ids[0] == likelihood.token_id for likelihood in likely.likelihoods)
@@ -170,7 +169,7 @@ async def test_a_server_killed_and_back_speaks_again(  # type: ignore[no-untyped
     server, engine: RemoteEngine, prompts: PromptBuilder, speakers: dict[str, Speaker]
 ) -> None:
     speaker = speakers["dwarf_smith"]
-    prompt = speaker.prompt(prompts, "Who are you?", TOKENS)
+    prompt = speaker.prompt(prompts, QUESTION, TOKENS)
     before = await spoken(engine, prompt, prompts.stop_ids, speaker.adapter)
     heard = Heard()
     line = asyncio.create_task(

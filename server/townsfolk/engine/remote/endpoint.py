@@ -19,7 +19,7 @@ from townsfolk.engine.remote.dialects.base import Chunk, LineRequest, RemoteAdap
 from townsfolk.engine.remote.dialects.kinds import DIALECTS
 from townsfolk.engine.remote.probe import PROBE_SAMPLING, PROBE_TEXT, ProbeLine, check_adapter, check_tokenizer
 from townsfolk.engine.remote.prompt_text import PromptWriter
-from townsfolk.engine.remote.server import Lost, Server, Unknown, Unreachable, raise_for_event
+from townsfolk.engine.remote.server import Broken, Server, Unknown, Unreachable, raise_for_event
 from townsfolk.engine.remote.settings import EndpointSettings, RemoteSettings
 from townsfolk.errors import FailedPrecondition, TownsfolkError
 
@@ -111,7 +111,7 @@ class Endpoint:
             self._down(f"{type(error).__name__}: {error}")
 
     def lost(self, reason: str) -> None:
-        """A connection broke: trust nothing that was known until the server has been looked at again."""
+        """Nobody listens there: trust nothing that was known until the server has been looked at again."""
         self._down(reason)
         self.look_now.set()
 
@@ -234,7 +234,7 @@ class Endpoint:
                 try:
                     chunk = self.dialect.chunk(event)
                 except (KeyError, TypeError, ValueError, AttributeError) as error:
-                    raise Lost(f"{self.url} sent an event that is not understood: {error!r}") from error
+                    raise Broken(f"{self.url} sent an event that is not understood: {error!r}") from error
                 yield chunk
 
     async def _probe(self, held: Held | None) -> ProbeLine:

@@ -39,7 +39,7 @@ from townsfolk.engine.remote.endpoint import Endpoint, Held
 from townsfolk.engine.remote.fleet import Fleet
 from townsfolk.engine.remote.model_files import read_model_files
 from townsfolk.engine.remote.prompt_text import PromptWriter
-from townsfolk.engine.remote.server import Lost, Unknown, Unreachable, as_townsfolk_error
+from townsfolk.engine.remote.server import Broken, Lost, Unknown, Unreachable, as_townsfolk_error
 from townsfolk.errors import FailedPrecondition, InvalidArgument, Unavailable
 
 log = logging.getLogger(__name__)
@@ -278,20 +278,21 @@ class RemoteEngine:
         assert self._fleet is not None
         remote = self._settings.remote
         needs = self._needs(ref, line.request.top_tokens, line.request.json_schema)
+        digest = ref.digest if ref else ""
         tried: set[str] = set()
         pause = FIRST_PAUSE_S
+        endpoint = self._fleet.choose(digest, tried, needs)
         for left in range(remote.retries, -1, -1):
-            endpoint = self._fleet.choose(ref.digest if ref else "", tried, needs)
             try:
                 return await self._attempt(line, endpoint, ref)
             except Lost as error:
                 endpoint.lost(str(error))
                 failure: Exception = error
             except Unreachable as error:
+                endpoint.look_now.set()
                 failure = error
             except Unknown as error:
-                if ref is not None:
-                    endpoint.forget(ref.digest)
+                endpoint.forget(digest)
                 failure = error
             if line.begun or not left:
                 raise as_townsfolk_error(failure) from failure
@@ -300,6 +301,7 @@ class RemoteEngine:
                 tried.add(endpoint.url)
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause *= 2
+            endpoint = self._fleet.choose(digest, tried, needs)
         raise AssertionError("the last attempt returns or raises")
 
     async def _attempt(self, line: _Line, endpoint: Endpoint, ref: AdapterRef | None) -> Finished:
@@ -317,7 +319,7 @@ class RemoteEngine:
                     if reason:
                         cached = await _see_off(chunks, chunk)
                         return self._finish(line, reason, cached)
-            raise Lost(f"{endpoint.url} ended the stream before the line's end")
+            raise Broken(f"{endpoint.url} ended the stream before the line's end")
         except InvalidArgument as error:
             if held is not None and not line.begun and not await endpoint.still_holds(held):
                 raise Unknown(error.message) from error

@@ -38,7 +38,11 @@ class Unreachable(Exception):
 
 
 class Lost(Unreachable):
-    """The connection broke, or what came over it made no sense: the server may have died."""
+    """Nobody listens there any more."""
+
+
+class Broken(Unreachable):
+    """The connection broke, or what came over it made no sense: the server may have died, or closed it as idle."""
 
 
 class Busy(Unreachable):
@@ -78,15 +82,23 @@ class Server:
 
     async def ask(self, method: str, path: str, body: Any = None, *, timeout_s: float | None = None) -> Any:
         """One call whose answer is read whole: JSON where it is JSON, else text."""
-        with _told_apart(self.url):
-            async with asyncio.timeout(timeout_s or self._settings.connect_timeout_s):
-                async with self._client.stream(method, path, json=body) as response:
-                    await _raise_for(self.url, response)
-                    content = await _read(self.url, response, MAX_ANSWER_BYTES)
+        try:
+            content = await self._ask(method, path, body, timeout_s)
+        except Broken:
+            if method != "GET":
+                raise
+            content = await self._ask(method, path, body, timeout_s)  # a server may close a connection as it is used
         try:
             return json.loads(content)
         except ValueError:
             return content.decode("utf-8", "replace")
+
+    async def _ask(self, method: str, path: str, body: Any, timeout_s: float | None) -> bytes:
+        with _told_apart(self.url):
+            async with asyncio.timeout(timeout_s or self._settings.connect_timeout_s):
+                async with self._client.stream(method, path, json=body) as response:
+                    await _raise_for(self.url, response)
+                    return await _read(self.url, response, MAX_ANSWER_BYTES)
 
     async def events(self, path: str, body: Any) -> AsyncGenerator[dict[str, Any], None]:
         """The JSON events of a stream (server-sent events), until its end. Closing it closes the connection.
@@ -123,9 +135,9 @@ async def _next_event(url: str, lines: AsyncIterator[str]) -> dict[str, Any] | N
         try:
             event = json.loads(value)
         except ValueError as error:
-            raise Lost(f"{url} sent an event that is no JSON: {value[:80]!r}") from error
+            raise Broken(f"{url} sent an event that is no JSON: {value[:80]!r}") from error
         if not isinstance(event, dict):
-            raise Lost(f"{url} sent an event that is no JSON object: {value[:80]!r}")
+            raise Broken(f"{url} sent an event that is no JSON object: {value[:80]!r}")
         return event if field == "data" else {"error": event}
     return None
 
@@ -144,7 +156,7 @@ async def _lines(url: str, response: httpx.Response) -> AsyncIterator[str]:
         for line in whole:
             yield line.decode("utf-8", "replace").rstrip("\r")
         if len(rest) > MAX_EVENT_BYTES:
-            raise Lost(f"{url} sent an event of more than {MAX_EVENT_BYTES} bytes")
+            raise Broken(f"{url} sent an event of more than {MAX_EVENT_BYTES} bytes")
     if rest:
         yield rest.decode("utf-8", "replace")
 
@@ -155,8 +167,10 @@ def _told_apart(url: str) -> Iterator[None]:
         yield
     except TimeoutError as error:
         raise Unreachable(f"{url} did not answer in time") from error
-    except httpx.HTTPError as error:
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise Lost(f"{url} cannot be reached: {str(error) or type(error).__name__}") from error
+    except httpx.HTTPError as error:
+        raise Broken(f"{url} cannot be reached: {str(error) or type(error).__name__}") from error
 
 
 async def _raise_for(url: str, response: httpx.Response) -> None:
@@ -216,7 +230,7 @@ async def _read(url: str, response: httpx.Response, limit: int) -> bytes:
     async for block in response.aiter_bytes():
         content += block
         if len(content) > limit:
-            raise Lost(f"{url} answered with more than {limit} bytes")
+            raise Broken(f"{url} answered with more than {limit} bytes")
     return content
 
 
