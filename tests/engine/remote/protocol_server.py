@@ -89,6 +89,7 @@ class Script:
     ignores_adapters: bool = False
     text_only: bool = False
     unwell: bool = False
+    drops: int = 0  # so many lines find their connection closed, as an idle one may be
     refuses_to_load: bool = False
 
 
@@ -159,6 +160,9 @@ class ProtocolServer:
         self.calls.append(f"{method} {path}")
         try:
             if method == "POST" and path in ("/v1/completions", "/generate_stream", "/completion"):
+                if self.script.drops:
+                    self.script.drops -= 1
+                    raise ConnectionResetError
                 await self._stream(self._line(path, body), reader, writer)
                 return
             answer = self._call(method, path, body)

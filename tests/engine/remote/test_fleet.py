@@ -162,6 +162,19 @@ async def test_connections_are_used_again(start_server: StartServer, start_engin
     assert server.connections == before
 
 
+async def test_a_connection_that_closes_as_it_is_used_costs_no_line(
+    start_server: StartServer, start_engine: StartEngine
+) -> None:
+    server = await start_server("vllm")
+    engine = await start_engine(server)
+    server.script.drops = 2
+    heard = Heard()
+    await engine.generate(chat("Hm?"), GREEDY, STOP, heard)
+    assert heard.text == BASE_REPLY
+    assert engine.ready
+    assert engine.restarts == 0
+
+
 async def test_adapters_over_the_bound_leave_the_server(
     start_server: StartServer, start_engine: StartEngine, tmp_path: Path
 ) -> None:
