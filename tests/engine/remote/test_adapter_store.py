@@ -44,6 +44,14 @@ def test_a_rank_over_the_limit_is_refused(adapter: AdapterRef) -> None:
         AdapterStore(None, "", "tiny", 4).place(adapter, needs_store=False)
 
 
+@pytest.mark.parametrize("pattern", [{"rank_pattern": {"q_proj": 4}}, {"alpha_pattern": {"q_proj": 4}}])
+def test_patterns_that_servers_do_not_honour_are_refused(pattern: dict[str, object], tmp_path: Path) -> None:
+    ref = write_adapter(tmp_path / "patterned", **pattern)
+    with pytest.raises(FailedPrecondition, match="not known to honour"):
+        AdapterStore(None, "", "tiny", 64).place(ref)
+    assert AdapterStore(None, "", "tiny", 64).place(ref, honours_patterns=True).rank == 8
+
+
 def test_an_unsupported_adapter_never_reaches_a_server(tmp_path: Path, store: Path) -> None:
     ref = write_adapter(tmp_path / "dora", use_dora=True)
     with pytest.raises(InvalidArgument, match="DoRA"):

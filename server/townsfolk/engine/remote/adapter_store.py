@@ -13,6 +13,7 @@ from townsfolk.engine.adapter_files import (
     CONFIG_FILE,
     TRAINING_FILE,
     WEIGHTS_FILE,
+    AdapterConfig,
     adapter_digest,
     read_adapter_config,
 )
@@ -45,16 +46,17 @@ class AdapterStore:
         self._model_name = model_name
         self._max_rank = max_rank
 
-    def place(self, ref: AdapterRef, needs_store: bool) -> RemoteAdapter:
+    def place(self, ref: AdapterRef, *, needs_store: bool = False, honours_patterns: bool = False) -> RemoteAdapter:
         """Check an adapter and put it where servers see it. Reads all of it, so call it in a thread.
+
+        ``needs_store`` and ``honours_patterns``: of the dialect of the server that it is for.
 
         Raises ``NotFound`` or ``InvalidArgument`` for one that is missing, damaged or not supported,
         ``FailedPrecondition`` for one of another base model, one that changed on disk, or a store that is not set.
         """
         folder = Path(ref.path)
         config = read_adapter_config(folder)
-        rank = max([config.rank, *config.rank_pattern.values()])
-        self._check(folder, rank)
+        self._check(folder, config, honours_patterns)
         if adapter_digest(folder) != ref.digest:
             raise FailedPrecondition(
                 f"the adapter at {folder} has changed on disk; reload the persona", field="adapter"
@@ -68,9 +70,16 @@ class AdapterStore:
             )
         path = str(folder.resolve()) if self._folder is None else self._copy(folder, name, ref.digest)
         size = (folder / WEIGHTS_FILE).stat().st_size
-        return RemoteAdapter(name, ref.digest, folder, path, rank, size, ref.scale)
+        return RemoteAdapter(name, ref.digest, folder, path, config.rank, size, ref.scale)
 
-    def _check(self, folder: Path, rank: int) -> None:
+    def _check(self, folder: Path, config: AdapterConfig, honours_patterns: bool) -> None:
+        if (config.rank_pattern or config.alpha_pattern) and not honours_patterns:
+            raise FailedPrecondition(
+                f"the adapter at {folder} has a rank_pattern or alpha_pattern, which this kind of server is "
+                "not known to honour; train it with one rank and one alpha",
+                field="adapter",
+            )
+        rank = max([config.rank, *config.rank_pattern.values()])
         if rank > self._max_rank:
             raise InvalidArgument(
                 f"the adapter at {folder} has rank {rank}, over the limit of {self._max_rank}; raise engine.max_rank "

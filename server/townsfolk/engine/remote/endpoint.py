@@ -145,7 +145,12 @@ class Endpoint:
         async with lock:
             held = self._held.get(ref.digest)
             if held is None:
-                adapter = await asyncio.to_thread(self._store.place, ref, self.dialect.needs_store)
+                adapter = await asyncio.to_thread(
+                    self._store.place,
+                    ref,
+                    needs_store=self.dialect.needs_store,
+                    honours_patterns=self.dialect.honours_patterns,
+                )
                 held = await self._load(adapter)
                 if self._settings.verify_adapters:
                     await self._verify(held)

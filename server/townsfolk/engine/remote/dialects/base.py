@@ -18,8 +18,8 @@ class RemoteAdapter:
     """An adapter as servers know it.
 
     ``name`` has the digest in it, so that other weights have another name. ``folder`` is where this machine has it,
-    ``path`` the same place as the server sees it. ``rank`` is its largest, ``bytes`` the size of its weights' file.
-    ``scale``: how strongly a line applies it.
+    ``path`` the same place as the server sees it. ``rank`` is that of its matrices, ``bytes`` the size of its file
+    of weights. ``scale``: how strongly a line applies it.
     """
 
     name: str
@@ -76,7 +76,8 @@ class Dialect(Protocol):
     ``takes_token_ids``: prompts go as ids; else as text. ``likelihoods``: it tells how likely tokens were, by id.
     ``log_probabilities``: it tells at least how likely the sampled tokens were. ``scales``: adapters may be applied at
     any strength. ``guides``: it follows JSON schemas. ``needs_store``: it knows adapters by their path alone.
-    ``lists_adapters``: ``adapters`` tells all that are loaded.
+    ``lists_adapters``: ``adapters`` tells all that are loaded. ``honours_patterns``: adapters may have a
+    ``rank_pattern`` and an ``alpha_pattern``.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Dialect(Protocol):
     guides: bool
     needs_store: bool
     lists_adapters: bool
+    honours_patterns: bool
 
     def line(self, request: LineRequest) -> tuple[str, dict[str, Any]]:
         """Path and JSON body that start a streamed line."""

@@ -32,6 +32,7 @@ class LlamaCpp:
     guides = True
     needs_store = False
     lists_adapters = True
+    honours_patterns = False
 
     def line(self, request: LineRequest) -> tuple[str, dict[str, Any]]:
         sampling = request.sampling

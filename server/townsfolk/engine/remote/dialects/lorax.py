@@ -26,6 +26,7 @@ class Lorax:
     guides = True
     needs_store = True  # it caches adapters by their path
     lists_adapters = False
+    honours_patterns = False
 
     def line(self, request: LineRequest) -> tuple[str, dict[str, Any]]:
         sampling = request.sampling

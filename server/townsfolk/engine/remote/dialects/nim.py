@@ -23,6 +23,7 @@ class Nim(Vllm):
     name = "nim"
     health_path = "/v1/health/ready"
     needs_store = True
+    honours_patterns = False  # older ones have an older vLLM
 
     async def load(self, server: Server, adapter: RemoteAdapter, timeout_s: float) -> Any:
         try:

@@ -22,6 +22,7 @@ class OpenAiCompletions:
     guides = True
     needs_store = False
     lists_adapters = True
+    honours_patterns = False
 
     def body(self, request: LineRequest) -> dict[str, Any]:
         """The fields that all of them know."""

@@ -18,6 +18,7 @@ class Vllm(OpenAiCompletions):
     """
 
     name = "vllm"
+    honours_patterns = True
     load_path = "/v1/load_lora_adapter"
     unload_path = "/v1/unload_lora_adapter"
 
