@@ -21,7 +21,7 @@ INSTALLED_FROM := pyproject.toml constraints.txt hatch_build.py proto/generate.p
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-slow test-gpu lint format proto kernel native native-tools native-sanitize train \
+.PHONY: help demo test test-slow test-gpu test-remote lint format proto kernel native native-tools native-sanitize train \
 	bench bench-peers model clean distclean
 
 help: ## List these targets
@@ -33,13 +33,16 @@ demo: $(VENV)/.installed ## Hear the whole town talk at once (installs itself, p
 
 test: $(VENV)/.installed-dev model ## Run the tests, a few of them on the real model
 	@$(MAKE) --no-print-directory --silent native || test -z "$$TOWNSFOLK_REQUIRE_NATIVE"
-	TOWNSFOLK_REQUIRE_MODEL=1 $(BIN)/python -m pytest -m "not slow and not train and not gpu" $(PYTEST_ARGS)
+	TOWNSFOLK_REQUIRE_MODEL=1 $(BIN)/python -m pytest -m "not slow and not train and not gpu and not remote" $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.installed-dev model ## Run the slow tests and all on the real model
-	TOWNSFOLK_REQUIRE_MODEL=1 $(BIN)/python -m pytest -m "(slow or real_model or train) and not gpu" $(PYTEST_ARGS)
+	TOWNSFOLK_REQUIRE_MODEL=1 $(BIN)/python -m pytest -m "(slow or real_model or train) and not gpu and not remote" $(PYTEST_ARGS)
 
 test-gpu: $(VENV)/.installed-dev ## Run the tests that need an NVIDIA card
 	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)
+
+test-remote: $(VENV)/.installed-dev model ## Test real servers, llama.cpp and vLLM (installs them first, half an hour)
+	TOWNSFOLK_REQUIRE_MODEL=1 $(BIN)/python -m pytest tests/remote -m remote $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev ## Check style, types and the API definition
 	$(BIN)/ruff check

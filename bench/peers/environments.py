@@ -18,7 +18,12 @@ ENVIRONMENTS = HERE / ".envs"
 LOGS = HERE / ".work" / "logs"
 # Where CPU builds of PyTorch come from; the package index itself has only CUDA builds for Linux, several GB of them.
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-REQUIREMENT_FILES = {"requirements.txt": [], "requirements-no-deps.txt": ["--no-deps"]}
+REQUIREMENT_FILES = {
+    "requirements.txt": [],
+    "requirements-no-deps.txt": ["--no-deps"],
+    # pip's cache would give a build with other settings of the same package for one with these
+    "requirements-no-cache.txt": ["--no-cache-dir"],
+}
 
 
 def prepare(peer: str, report: Callable[[str], None]) -> Path:

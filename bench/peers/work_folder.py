@@ -53,7 +53,7 @@ def write_work_folder(folder: Path, plan: WorkPlan) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
         (folder / name).mkdir(parents=True)
     checkpoint = open_checkpoint(plan.model)
-    _write_hugging_face_folder(folder / "base-hf", checkpoint)
+    write_hugging_face_folder(folder / "base-hf", checkpoint)
     for adapter in write_adapters(folder / "adapters", checkpoint.spec, plan.adapters, plan.rank):
         convert(adapter, folder / "adapters-gguf" / f"{adapter.name}.gguf", checkpoint.spec)
     (folder / "prompts.json").write_text(json.dumps(_prompts(plan, checkpoint)) + "\n", "utf-8")
@@ -66,7 +66,7 @@ def write_work_folder(folder: Path, plan: WorkPlan) -> None:
     (folder / "work.json").write_text(json.dumps(described, indent=2) + "\n", "utf-8")
 
 
-def _write_hugging_face_folder(folder: Path, checkpoint: Checkpoint) -> None:
+def write_hugging_face_folder(folder: Path, checkpoint: Checkpoint) -> None:
     """The dequantised weights in bf16, with config and tokenizer, as transformers and vLLM load them."""
     model = build_model(checkpoint, torch.device("cpu"), torch.bfloat16)
     # From this the loaders compute the rotary frequencies, which the checkpoint has only in computed form.

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from townsfolk.engine.remote.settings import RemoteSettings
 from townsfolk.errors import InvalidArgument
 
 DEFAULT_PORT = 50551
@@ -83,6 +84,7 @@ class EngineSettings(_Settings):
     )
     start_timeout_s: float = Field(300.0, gt=0, description="how long loading the model may take")
     tensorrt_llm: TensorRtLlmSettings = TensorRtLlmSettings()  # type: ignore[call-arg]
+    remote: RemoteSettings = RemoteSettings()  # type: ignore[call-arg]
 
 
 class DaemonSettings(_Settings):

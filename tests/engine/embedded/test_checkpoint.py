@@ -26,7 +26,8 @@ from tests.engine.embedded.driver import make_engine, prompt_logits
 from tests.engine.embedded.tiny_gguf import write_gguf
 from tests.engine.embedded.tiny_models import CONTROL_TOKENS, FAMILIES, SIZES, tiny_tokenizer, write_model
 from townsfolk.dialogue.tokenizer import TextTokenizer
-from townsfolk.engine.embedded.checkpoint import Checkpoint, fingerprint, model_name, open_checkpoint
+from townsfolk.engine.embedded.checkpoint import Checkpoint, fingerprint, open_checkpoint
+from townsfolk.engine.model_name import model_name
 from townsfolk.errors import InvalidArgument, NotFound
 
 QUANTISATIONS = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K")

@@ -19,7 +19,6 @@ from townsfolk.engine.embedded.spec import ModelSpec
 from townsfolk.errors import InvalidArgument, NotFound
 
 UNUSED_BIAS = re.compile(r"\.(o|gate|up|down)_proj\.bias$")
-QUANTISATION_SUFFIX = re.compile(r"[-._](i?q\d[\w]*|f16|bf16|f32|fp16|fp32)$", re.IGNORECASE)
 
 
 class Checkpoint(Protocol):
@@ -57,12 +56,6 @@ def open_checkpoint(path: Path) -> Checkpoint:
     if path.suffix.lower() == ".gguf":
         return GgufCheckpoint(path)
     raise InvalidArgument(f"{path} is neither a .gguf file nor a Hugging Face model folder", field="model")
-
-
-def model_name(path: Path) -> str:
-    """The name that adapters of this model are filed under: file or folder name without its quantisation suffix."""
-    stem = path.stem if path.suffix.lower() == ".gguf" else path.name
-    return QUANTISATION_SUFFIX.sub("", stem).lower()
 
 
 def refuse_unused_biases(path: Path, names: Iterable[str]) -> None:

@@ -10,13 +10,13 @@ import gguf
 import numpy as np
 import torch
 
-from townsfolk.engine.embedded.checkpoint import model_name, refuse_unused_biases
+from townsfolk.engine.embedded.checkpoint import refuse_unused_biases
+from townsfolk.engine.embedded.gguf_fields import GgufFields
 from townsfolk.engine.embedded.gguf_tokenizer import tokenizer_json_from_gguf
 from townsfolk.engine.embedded.spec import ModelSpec, rotary_inverse_frequencies
+from townsfolk.engine.model_name import model_name
 from townsfolk.errors import InvalidArgument
 
-# GGUF has no architecture of its own for Mistral: it is stored, and behaves, as llama; its name tells which one it is.
-FAMILY_OF_ARCHITECTURE = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
 SUPPORTED_TYPES = ("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K")
 TOP_LEVEL_NAMES = {
     "token_embd.weight": "model.embed_tokens.weight",
@@ -39,43 +39,21 @@ LAYER_NAMES = {
 ROPE_PERMUTED = ("q_proj.weight", "q_proj.bias", "k_proj.weight", "k_proj.bias")
 
 
-class _Reader(gguf.GGUFReader):
-    """Reads by plain views of the mapped file; every view of a ``memmap`` is an object of several times the cost."""
-
-    @property
-    def data(self) -> Any:
-        return self._data
-
-    @data.setter
-    def data(self, mapped: Any) -> None:
-        self._data = mapped.view(np.ndarray)
-
-
 class GgufCheckpoint:
     """One GGUF file. Tensors stay memory-mapped until asked for, then come dequantised to fp32."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            reader = _Reader(str(path))
-        except (ValueError, OSError, IndexError, UnicodeDecodeError) as error:
-            raise InvalidArgument(f"{path} is damaged, cut short or not a GGUF file: {error}", field="model") from error
-        fields = _Fields(reader, path)
-        architecture = fields.text("general.architecture")
-        if architecture not in FAMILY_OF_ARCHITECTURE:
-            known = ", ".join(FAMILY_OF_ARCHITECTURE)
-            raise InvalidArgument(
-                f"{path} holds a model of architecture {architecture!r}; supported are {known}", field="model"
-            )
-        self._tensors = {_hugging_face_name(t.name): t for t in reader.tensors}
-        self.spec = _spec_from_fields(path, architecture, fields, self._tensors)
+        fields = GgufFields(path)
+        self._tensors = {_hugging_face_name(t.name): t for t in fields.reader.tensors}
+        self.spec = _spec_from_fields(path, fields, self._tensors)
         refuse_unused_biases(path, self._tensors)
-        self.inverse_frequencies = _inverse_frequencies(path, architecture, fields, self.spec.head_dim)
+        self.inverse_frequencies = _inverse_frequencies(path, fields, self.spec.head_dim)
         divisors = self._tensors.pop("rope_freqs.weight", None)
         if divisors is not None:  # how GGUF stores llama3 rope scaling
             self.inverse_frequencies = self.inverse_frequencies / torch.from_numpy(
                 np.array(divisors.data, dtype=np.float32)
             )
-        self._rope_permuted = architecture == "llama"
+        self._rope_permuted = fields.architecture == "llama"
         try:
             self.tokenizer_json, self.bos_id, self.eos_ids = tokenizer_json_from_gguf(fields)
         except InvalidArgument:
@@ -106,49 +84,16 @@ class GgufCheckpoint:
         return iter(self._tensors)
 
 
-class _Fields:
-    """Typed access to GGUF metadata; a missing or odd value is an ``InvalidArgument`` that names the key."""
-
-    def __init__(self, reader: gguf.GGUFReader, path: Path) -> None:
-        self._reader, self._path = reader, path
-
-    def get(self, key: str, default: Any = None) -> Any:
-        field = self._reader.fields.get(key)
-        try:
-            return default if field is None else field.contents()
-        except (ValueError, IndexError) as error:
-            raise InvalidArgument(f"{self._path} has a damaged {key}: {error}", field="model") from error
-
-    def text(self, key: str) -> str:
-        return str(self._required(key))
-
-    def number(self, key: str, default: float | None = None) -> float:
-        value = self.get(key, default)
-        try:
-            return float(self._required(key) if value is None else value)
-        except (TypeError, ValueError) as error:
-            raise InvalidArgument(f"{self._path} has no number in {key}: {error}", field="model") from error
-
-    def integer(self, key: str, default: int | None = None) -> int:
-        return int(self.number(key, default))
-
-    def _required(self, key: str) -> Any:
-        value = self.get(key)
-        if value is None:
-            raise InvalidArgument(f"{self._path} lacks {key}", field="model")
-        return value
-
-
-def _spec_from_fields(path: Path, architecture: str, fields: _Fields, tensors: dict[str, Any]) -> ModelSpec:
+def _spec_from_fields(path: Path, fields: GgufFields, tensors: dict[str, Any]) -> ModelSpec:
+    architecture = fields.architecture
     hidden = fields.integer(f"{architecture}.embedding_length")
     heads = fields.integer(f"{architecture}.attention.head_count")
     embeddings = tensors.get("model.embed_tokens.weight")
     if embeddings is None:
         raise InvalidArgument(f"{path} has no token embeddings", field="model")
-    is_mistral = architecture == "llama" and "mistral" in str(fields.get("general.name", "")).lower()
     return ModelSpec(
         name=model_name(path),
-        family="mistral" if is_mistral else FAMILY_OF_ARCHITECTURE[architecture],
+        family=fields.family,
         vocab_size=int(embeddings.shape[1]),
         hidden_size=hidden,
         num_layers=fields.integer(f"{architecture}.block_count"),
@@ -164,7 +109,8 @@ def _spec_from_fields(path: Path, architecture: str, fields: _Fields, tensors: d
     )
 
 
-def _inverse_frequencies(path: Path, architecture: str, fields: _Fields, head_dim: int) -> torch.Tensor:
+def _inverse_frequencies(path: Path, fields: GgufFields, head_dim: int) -> torch.Tensor:
+    architecture = fields.architecture
     if fields.integer(f"{architecture}.rope.dimension_count", head_dim) != head_dim:
         raise InvalidArgument(f"{path} rotates a part of each head only, which is not supported", field="model")
     base = fields.number(f"{architecture}.rope.freq_base", 10_000.0)

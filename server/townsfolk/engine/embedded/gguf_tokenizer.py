@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from townsfolk.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from townsfolk.engine.embedded.gguf_checkpoint import _Fields
+    from townsfolk.engine.embedded.gguf_fields import GgufFields
 
 CONTROL_TYPES = {gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.USER_DEFINED}
 END_OF_TURN_KEYS = (
@@ -30,7 +30,7 @@ LLAMA3_SPLIT = (
 QWEN2_SPLIT = LLAMA3_SPLIT.replace(r"\p{N}{1,3}", r"\p{N}")
 
 
-def tokenizer_json_from_gguf(fields: _Fields) -> tuple[str, int, list[int]]:
+def tokenizer_json_from_gguf(fields: GgufFields) -> tuple[str, int, list[int]]:
     """``(tokenizer_json, bos_id or -1, end-of-turn ids)``. Raises ``InvalidArgument`` for an unknown tokenizer."""
     kind = fields.text("tokenizer.ggml.model")
     tokens: list[str] = fields.get("tokenizer.ggml.tokens", [])

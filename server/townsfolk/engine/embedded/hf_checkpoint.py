@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from townsfolk.engine.embedded.checkpoint import model_name, refuse_unused_biases
+from townsfolk.engine.embedded.checkpoint import refuse_unused_biases
 from townsfolk.engine.embedded.spec import ModelSpec, rotary_inverse_frequencies
+from townsfolk.engine.model_name import model_name
 from townsfolk.errors import InvalidArgument
 
 DEFAULT_ROPE_BASE = 10_000.0
