@@ -10,7 +10,20 @@ import typer
 from typer.core import TyperGroup
 
 from townsfolk import __version__
-from townsfolk.cli import background, bench, console, demo, models, personas, preview, say, serve, talk, train
+from townsfolk.cli import (
+    background,
+    bench,
+    console,
+    demo,
+    models,
+    personas,
+    preview,
+    say,
+    serve,
+    talk,
+    train,
+    voices,
+)
 from townsfolk.cli.terminal import error_console, use_utf8
 from townsfolk.errors import TownsfolkError
 
@@ -65,6 +78,7 @@ def _options(
 app.command("demo")(demo.demo)
 app.command("say")(say.say)
 app.command("preview")(preview.preview)
+app.command("voices")(voices.voices)
 app.command("talk")(talk.talk)
 app.command("console")(console.console)
 app.command("serve")(serve.serve)
