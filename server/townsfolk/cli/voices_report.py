@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from townsfolk.cli.plain import to_plain
 from townsfolk.cli.report_file import ReportFormat, write_whole
 from townsfolk.cli.shared_steps import Measured, Steps, measured_in_words, steps_in_words, steps_of, total
-from townsfolk.v1.common_pb2 import Finished
+from townsfolk.v1.common_pb2 import FINISH_REASON_DEADLINE, FINISH_REASON_LENGTH, Finished
 from townsfolk.wording import in_seconds, per_second
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from townsfolk.v1.common_pb2 import TurnStats
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute instead of show
+CUTS: dict[int, str] = {
+    FINISH_REASON_LENGTH: "at its longest (--max-tokens)",
+    FINISH_REASON_DEADLINE: "by the time (--timeout)",
+}
 CSV_COLUMNS = (
     "part", "voice", "persona_id", "adapter_digest", "text", "error", "finish_reason", "tokens",
     "first_token_s", "total_s", "tokens_per_s", "shared_steps", "largest_batch_rows", "largest_batch_adapters",
@@ -71,6 +75,17 @@ def write_report(report: Report, format_: ReportFormat, path: Path) -> None:
     write_whole(path, as_text(report, format_), encoding=encoding)
 
 
+def cut_short(report: Report) -> str:
+    """Which voices did not come to their own end, and what allows more; empty if all did."""
+    cut = {
+        f"{voice.label} {CUTS[voice.finish_reason]}": None
+        for part in report.parts
+        for voice in part.voices
+        if voice.finish_reason in CUTS
+    }
+    return ", ".join(cut)
+
+
 def as_text(report: Report, format_: ReportFormat) -> str:
     """The report in a format, with a line break at its end."""
     return WRITERS[format_](report)
@@ -94,6 +109,8 @@ def _as_markdown(report: Report) -> str:
             lines.append(f"| {label} | " + " | ".join(_figures(voice.stats)) + " |")
     lines += ["", f"- Model: {report.model}; seed {report.seed}", f"- Decoding: {steps_in_words(report.steps)}"]
     lines.append(f"- Time: {in_seconds(report.seconds)} for {report.tokens:,} tokens")
+    if cut := cut_short(report):
+        lines.append(f"- Cut short: {cut}")
     if report.measured is not None:
         lines.append(f"- Measured, prompts read already: {measured_in_words(report.measured)}")
     return "\n".join(lines) + "\n"

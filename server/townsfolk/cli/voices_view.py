@@ -11,7 +11,7 @@ from rich.text import Text
 from townsfolk.cli.preview_view import Voice, panels
 from townsfolk.cli.shared_steps import measured_in_words, steps_in_words
 from townsfolk.cli.terminal import counted, in_seconds, labelled, per_second
-from townsfolk.cli.voices_report import Part, Report
+from townsfolk.cli.voices_report import Part, Report, cut_short
 
 
 def print_part(output: Console, part: Part, number: int, of: int) -> None:
@@ -39,6 +39,8 @@ def figures(report: Report) -> RenderableType:
         ("decoding", steps_in_words(report.steps)),
         ("time", f"{in_seconds(report.seconds)} for {counted(report.tokens, 'token')}"),
     ]
+    if cut := cut_short(report):
+        rows.append(("cut short", cut))
     if report.measured is not None:
         rows.append(("measured", measured_in_words(report.measured)))
     rows.append(("seed", str(report.seed)))
