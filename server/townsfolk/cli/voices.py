@@ -157,7 +157,7 @@ async def _tell_of_missing_adapters(town: Town, persona_ids: Sequence[str]) -> N
     """Raises ``NotFound`` for a persona that the daemon does not know."""
     for persona_id in dict.fromkeys(filter(None, persona_ids)):
         persona = await town.persona(persona_id)
-        if not persona.adapter.digest:
+        if not persona.adapter.digest and not persona.problems:  # problems are the daemon's to tell
             message = f"{persona.name} has no adapter here and speaks by its prompt alone"
             error_console().print(message, style="dim", markup=False)
 
