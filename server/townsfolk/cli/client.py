@@ -128,6 +128,17 @@ class Town:
             return "silent"
         return "serving" if answer.status == health_pb2.HealthCheckResponse.SERVING else "waiting"
 
+    async def stay(self) -> None:
+        """Watch its health until it goes away: a daemon in the background stays while somebody does."""
+        call = self._health.Watch(health_pb2.HealthCheckRequest(), metadata=self._metadata)
+        try:
+            async for _ in call:
+                pass
+        except grpc.RpcError:
+            pass  # the next call tells of it
+        finally:
+            call.cancel()
+
     async def say(self, request: dialogue_pb2.SayRequest, timeout_s: float) -> AsyncIterator[common_pb2.TurnEvent]:
         """Ask for a line and yield its events. Closing the iterator cancels the line."""
         request.deadline_s = timeout_s

@@ -1,9 +1,9 @@
 """`townsfolk` with an engine that speaks by script: what the games of these tests launch.
 
 Notes each start in the file TOWNSFOLK_TEST_STARTS; loads its model for TOWNSFOLK_TEST_LOAD_S seconds, and fails then
-with TOWNSFOLK_TEST_LOAD_ERROR; leaves after TOWNSFOLK_TEST_IDLE_S instead of what it is asked for, and crashes TOWNSFOLK_TEST_CRASH_S after its model is loaded. It says "Well met.",
-or TOWNSFOLK_TEST_REPLY, with TOWNSFOLK_TEST_TOKEN_S seconds before each token; to "What have I told you?" it says what
-the player has said before.
+with TOWNSFOLK_TEST_LOAD_ERROR, or crashes TOWNSFOLK_TEST_CRASH_S after that; leaves after TOWNSFOLK_TEST_IDLE_S instead
+of what it is asked for. It says "Well met.", or TOWNSFOLK_TEST_REPLY, with TOWNSFOLK_TEST_TOKEN_S seconds before each
+token; to "What have I told you?" it says what the player has said before.
 """
 
 from __future__ import annotations
