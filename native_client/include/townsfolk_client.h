@@ -119,7 +119,8 @@ typedef enum townsfolk_connection {
   TOWNSFOLK_CONNECTION_NOT_SERVING = 3,
   /* Not connected; the next try follows by itself. */
   TOWNSFOLK_CONNECTION_LOST = 4,
-  /* Given up: the token is wrong, or the daemon cannot be launched. `text` says what to do. */
+  /* Given up: the token is wrong, or the daemon cannot be launched or crashes again and again. `text` says what to do.
+   */
   TOWNSFOLK_CONNECTION_FAILED = 5
 } townsfolk_connection;
 
@@ -190,12 +191,14 @@ typedef struct townsfolk_options {
   /* "host:port" or "unix:/path". NULL: the environment's TOWNSFOLK_ADDRESS, else the daemon that has announced itself
    * to this user. */
   const char* address;
-  /* Token that the daemon asks for. NULL: the announced one. */
+  /* Token that the daemon asks for. NULL: the announced one. Refused together with `launch`, unless an address is
+   * given: a launched daemon makes a token of its own, which is found by itself. */
   const char* token;
   /* PEM file of the certificate authority to trust, for TLS. NULL: no TLS. In a library built without TLS this is
    * FAILED_PRECONDITION. */
   const char* tls_certificate;
-  /* 1: start a daemon if none runs. Ignored when an address is given. */
+  /* 1: start a daemon if none runs, and again if it is lost. A daemon that is lost five times in a row within ten
+   * seconds is given up: CONNECTION_FAILED. Ignored when an address is given. */
   int32_t launch;
   /* Events that may wait for `townsfolk_poll`. 0: 8192. When they are too many, turns are cancelled and the loss is
    * told by an ERROR event with `request` 0 and by an ERROR event for every turn hit. */

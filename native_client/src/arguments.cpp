@@ -109,6 +109,11 @@ Settings settings_of(const townsfolk_options* options) {
     settings.tls_certificate_pem = *pem;
   }
   settings.launch = given.launch != 0 && settings.address.empty();
+  if (settings.launch && !settings.token.empty()) {
+    throw Refused(
+        "token does not go with launch: a launched daemon makes a token of its own, which is found by itself; leave "
+        "token out, or name the address of the daemon that has it");
+  }
   if (given.max_waiting_events > kMostWaitingEvents) throw Refused("max_waiting_events must be at most 1048576");
   if (given.max_waiting_events != 0) settings.max_waiting_events = given.max_waiting_events;
   settings.launch_command = text_of(given.launch_command, "launch_command");

@@ -7,6 +7,8 @@
 
 #include "channel.h"
 #include "core.h"
+#include "daemon_log.h"
+#include "state_folder.h"
 
 namespace townsfolk {
 
@@ -18,6 +20,8 @@ constexpr auto kPatience = std::chrono::seconds(10);  // for a daemon that accep
 constexpr auto kFindingTakes = std::chrono::milliseconds(300);
 constexpr auto kUnsaidPause = std::chrono::milliseconds(100);
 constexpr int kServing = 1;
+constexpr auto kQuickDeath = std::chrono::seconds(10);  // no longer than kPatience: to be silent is not to die
+constexpr int kMostQuickDeaths = 5;
 
 // Clients that lost the same daemon should not all come back at the same moment.
 Clock::duration with_jitter(Clock::duration pause) {
@@ -85,6 +89,7 @@ void Connection::launched(const LaunchResult& result) {
   launching_timer_.stop();
   if (result.cancelled) return;
   if (!result.daemon) return fail(TOWNSFOLK_FAILED_PRECONDITION, result.error);
+  launched_at_ = Clock::now();
   connect(*result.daemon);
 }
 
@@ -175,7 +180,7 @@ void Connection::knocked(const grpc::Status& status) {
 void Connection::restored() {
   usable_ = true;
   ++generation_;
-  pause_ = kFirstPause;
+  if (quick_deaths_ == 0) pause_ = kFirstPause;
   tell(serving_ ? TOWNSFOLK_CONNECTION_READY : TOWNSFOLK_CONNECTION_NOT_SERVING, "");
   core_.wake_all();
 }
@@ -189,10 +194,28 @@ void Connection::lose(const std::string& why) {
   core_.sessions.stop_restoring();
   health_call_.reset();
   knock_call_.reset();
+  if (core_.settings.launch && dies_again_and_again()) {
+    return fail(TOWNSFOLK_UNAVAILABLE, "the daemon was launched and lost " + std::to_string(quick_deaths_) +
+                                           " times in a row, each time within " + std::to_string(kQuickDeath.count()) +
+                                           " s, and is not launched again: " + why + "; " + last_words_of_daemon());
+  }
   if (told_ != TOWNSFOLK_CONNECTION_CONNECTING || why != trouble_) tell(TOWNSFOLK_CONNECTION_LOST, why);
   trouble_ = why;
   retry_timer_.set(Clock::now() + with_jitter(pause_), [this] { find_daemon(); });
   pause_ = std::min<Clock::duration>(pause_ * 2, kLongestPause);
+}
+
+// Whoever launches a daemon that crashes as soon as it serves would do so for ever, and load its model each time.
+bool Connection::dies_again_and_again() {
+  const bool quick = Clock::now() - launched_at_ < kQuickDeath;
+  if (!quick) pause_ = kFirstPause;
+  quick_deaths_ = quick ? quick_deaths_ + 1 : 0;
+  return quick_deaths_ >= kMostQuickDeaths;
+}
+
+std::string Connection::last_words_of_daemon() const {
+  const auto log = state_folder() / "daemon.log";
+  return "its last words: " + last_words(log) + " (log: " + log.u8string() + ")";
 }
 
 void Connection::fail(int status, const std::string& why) {

@@ -69,6 +69,8 @@ class Connection {
   void knocked(const grpc::Status& status);
   void restored();
   void lose(const std::string& why);
+  bool dies_again_and_again();
+  std::string last_words_of_daemon() const;
   void fail(int status, const std::string& why);
   void tell(townsfolk_connection state, const std::string& why);
   void say_what_is_unsaid();
@@ -87,6 +89,8 @@ class Connection {
   std::thread launcher_;
   std::atomic<bool> stop_launcher_{false};
   Clock::duration pause_;
+  Clock::time_point launched_at_{};
+  int quick_deaths_ = 0;  // in a row, of daemons that were launched or found to have been
   std::optional<townsfolk_connection> told_;
   std::string trouble_;
   std::uint64_t generation_ = 0;

@@ -31,21 +31,29 @@ from townsfolk.cli.state import log_file, make_state_dir, read_state
 from townsfolk.cli.terminal import error_console
 from townsfolk.v1 import console_pb2 as pb
 
+IDLE_S = 1
 SCRIPTED = (sys.executable, str(REPOSITORY / "tests" / "cli" / "scripted_serve.py"))
 
 
 @pytest.fixture
 def daemon(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
     """A daemon that says "Well met, good pilgrim.", found by every command."""
+    with scripted_daemon(own_folders, monkeypatch) as child:
+        yield child
+
+
+@contextmanager
+def scripted_daemon(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     monkeypatch.setattr(launch, "COMMAND", SCRIPTED)
-    model = own_folders / "model.gguf"
+    model = folder / "model.gguf"
     model.touch()
     make_state_dir()
     with log_file().open("wb") as log:
-        child = spawn(["--address", "127.0.0.1:0", "--model", str(model)], log)
+        child = spawn(["--address", "127.0.0.1:0", "--model", str(model), *options], log)
     asyncio.run(wait_until_healthy(child, log_file(), error_console()))
-    yield child
-    if child.poll() is None:
+    try:
+        yield child
+    finally:
         stop_child(child)
 
 
@@ -265,6 +273,29 @@ def test_a_lost_daemon_is_one_sentence_and_the_console_stays(daemon: subprocess.
         console.hold()
         hands.join()
     assert "Traceback" not in output.getvalue()
+
+
+def test_a_console_at_its_prompt_holds_a_daemon_that_leaves_when_idle(
+    own_folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lived: list[bool] = []
+    with scripted_daemon(own_folders, monkeypatch, "--exit-when-idle", str(IDLE_S)) as daemon:
+
+        def think() -> None:
+            threading.Event().wait(4 * IDLE_S)
+            lived.append(daemon.poll() is None)
+
+        with asyncio.Runner() as runner, keyboard(runner) as (console, hands, _):
+            hands.type(
+                ("Tab completes", think),
+                ("", "npc.say old_knight hello\r"),
+                ("Well met, good pilgrim.", think),
+                ("", "\x04"),
+            )
+            console.hold()
+            hands.join()
+        assert lived == [True, True]
+        assert daemon.wait(20) == 0, "without the console it leaves"
 
 
 # ── what is shown ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import io
 import json
 import math
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,62 +13,28 @@ import pytest
 from rich.console import Console
 
 from tests.cli.conftest import Command
-from tests.fakes import Reply, ScriptedEngine, unavailable, write_adapter, write_persona
+from tests.cli.threaded_daemon import ThreadedDaemon
+from tests.fakes import Reply, unavailable, write_adapter, write_persona
 from townsfolk.cli import preview as preview_command
 from townsfolk.cli.preview_variants import make_variants
 from townsfolk.cli.preview_view import SHADES, LiveComparison, Voice, _table, pieces_of, print_comparison, shade
-from townsfolk.config import Settings
-from townsfolk.daemon.server import Daemon
 from townsfolk.errors import InvalidArgument
 from townsfolk.v1 import common_pb2
 from townsfolk.v1 import preview_pb2 as pb
 
 
-class Town:
-    """A daemon that runs in a thread of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.engine = ScriptedEngine()
-        self.address = ""
-        self._up, self._loop = threading.Event(), asyncio.new_event_loop()
-        self._stop: asyncio.Event | None = None
-        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._live()))
-
-    async def _live(self) -> None:
-        settings = {"daemon": {"address": "127.0.0.1:0", "drain_grace_s": 0}, "personas": {"folders": [self.folder]}}
-        self._stop = asyncio.Event()
-        daemon = Daemon(Settings.model_validate(settings), self.engine)
-        await daemon.start()
-        self.address = daemon.address
-        self._up.set()
-        await self._stop.wait()
-        await daemon.stop()
-
-    def __enter__(self) -> Town:
-        self._thread.start()
-        assert self._up.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._stop is not None
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-        self._loop.close()
-
-
 @pytest.fixture
-def comparing(tmp_path: Path) -> Iterator[Town]:
+def comparing(tmp_path: Path) -> Iterator[ThreadedDaemon]:
     """A smith with an adapter, a monk without."""
     folder = tmp_path / "personas"
     write_adapter(write_persona(folder, "smith"))
     write_adapter(write_persona(folder, "elf"))
     write_persona(folder, "monk")
-    with Town(folder) as town:
+    with ThreadedDaemon(folder) as town:
         yield town
 
 
-def test_preview_prints_each_variant_below_the_other_to_a_pipe(run: Command, comparing: Town) -> None:
+def test_preview_prints_each_variant_below_the_other_to_a_pipe(run: Command, comparing: ThreadedDaemon) -> None:
     comparing.engine.script.extend([Reply("Hello."), Reply("Grüß dich."), Reply("Aye. 🍺")])
     outcome = run("preview", "smith", "Hello?", "--seed", "7", "--address", comparing.address)
     assert outcome.code == 0, outcome.err
@@ -84,7 +48,7 @@ def test_preview_prints_each_variant_below_the_other_to_a_pipe(run: Command, com
     assert "Hello?" in base.prompt
 
 
-def test_preview_passes_every_option_on(run: Command, comparing: Town) -> None:
+def test_preview_passes_every_option_on(run: Command, comparing: ThreadedDaemon) -> None:
     words = ("--situation", "dusk", "--system", "You are a troll.", "--temperature", "0", "--max-tokens", "12")
     which = ("--variant", "adapter-only@0.5", "--variant", "persona", "--scale", "1.5", "--scale", "2")
     outcome = run("preview", "smith", "Well?", *words, *which, "--address", comparing.address)
@@ -97,20 +61,20 @@ def test_preview_passes_every_option_on(run: Command, comparing: Town) -> None:
     assert (stronger.sampling.temperature, stronger.sampling.max_tokens) == (0.0, 12)
 
 
-def test_variants_without_a_seed_share_one_that_can_be_used_again(run: Command, comparing: Town) -> None:
+def test_variants_without_a_seed_share_one_that_can_be_used_again(run: Command, comparing: ThreadedDaemon) -> None:
     outcome = run("preview", "smith", "Well?", "--address", comparing.address)
     (seed,) = {line.sampling.seed for line in comparing.engine.lines}
     assert f"seed {seed}\n" in outcome.err
 
 
-def test_a_persona_without_an_adapter_is_compared_by_its_prompt(run: Command, comparing: Town) -> None:
+def test_a_persona_without_an_adapter_is_compared_by_its_prompt(run: Command, comparing: ThreadedDaemon) -> None:
     outcome = run("preview", "monk", "Well?", "--address", comparing.address)
     assert outcome.code == 0
     assert outcome.out == "[base model] Aye.\n[prompt and adapter] Aye.\n"
     assert "Monk has no adapter here" in outcome.err
 
 
-def test_preview_json_prints_one_event_a_line_with_its_tokens(run: Command, comparing: Town) -> None:
+def test_preview_json_prints_one_event_a_line_with_its_tokens(run: Command, comparing: ThreadedDaemon) -> None:
     comparing.engine.script.extend([Reply("Aye"), Reply("Nay")])
     outcome = run(
         "preview", "smith", "Well?", "--variant", "base", "--variant", "persona", "--top-tokens", "2", "--json",
@@ -128,7 +92,7 @@ def test_preview_json_prints_one_event_a_line_with_its_tokens(run: Command, comp
         assert all(len(token["candidates"]) == 2 for token in tokens)
 
 
-def test_a_failed_variant_is_told_and_fails_the_command(run: Command, comparing: Town) -> None:
+def test_a_failed_variant_is_told_and_fails_the_command(run: Command, comparing: ThreadedDaemon) -> None:
     comparing.engine.script.extend([Reply(error=unavailable()), Reply("Fine.")])
     outcome = run(
         "preview", "smith", "Well?", "--variant", "base", "--variant", "persona", "--address", comparing.address
@@ -153,7 +117,7 @@ def test_a_failed_variant_is_told_and_fails_the_command(run: Command, comparing:
     ],
 )
 def test_what_cannot_be_compared_is_one_sentence(
-    run: Command, comparing: Town, arguments: tuple[str, ...], words: str
+    run: Command, comparing: ThreadedDaemon, arguments: tuple[str, ...], words: str
 ) -> None:
     outcome = run("preview", *arguments, "--address", comparing.address)
     assert (outcome.code, outcome.out) == (1, "")
@@ -165,7 +129,7 @@ def test_what_cannot_be_compared_is_one_sentence(
 
 
 def test_watching_speaks_again_when_the_personas_files_change(
-    run: Command, comparing: Town, monkeypatch: pytest.MonkeyPatch
+    run: Command, comparing: ThreadedDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes: list[Callable[[], object]] = [
         lambda: write_persona(comparing.folder, "smith", system="You are a troll."),
@@ -200,7 +164,7 @@ def test_watching_speaks_again_when_the_personas_files_change(
 
 
 def test_a_comparison_that_fails_does_not_end_the_watch(
-    run: Command, comparing: Town, monkeypatch: pytest.MonkeyPatch
+    run: Command, comparing: ThreadedDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     comparing.engine.script.extend([Reply(error=unavailable()), Reply("Fine.")])
     steps: list[Callable[[], object]] = [lambda: write_persona(comparing.folder, "smith", system="You are new.")]

@@ -185,6 +185,15 @@ TEST(Options, ThatCannotBeRightGiveNoClient) {
   }
 }
 
+TEST(Options, WithATokenAndALaunchAreRefusedUnlessAnAddressIsGiven) {
+  townsfolk_options options = game::nowhere();
+  options.token = "open-sesame";
+  options.launch = 1;
+  Game player(options);  // has an address, so that nothing is launched
+  options.address = nullptr;
+  expect_no_client(&options, "token does not go with launch");
+}
+
 TEST(Options, ForTlsSayWhatToDoWhereItIsNotBuiltIn) {
   townsfolk_options options = game::nowhere();
   options.tls_certificate = "ca.pem";

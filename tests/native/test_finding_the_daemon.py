@@ -29,6 +29,7 @@ from townsfolk.cli.state import read_state, state_file
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="these tests use POSIX signals")
 
 IDLE_S = 1.0
+LONGER_THAN_A_PAUSE_S = 3.0  # between two tries to find the daemon
 SAVED_AFTER_S = 1.0  # a session is saved a moment after each of its lines
 PERSONA = "dwarf_smith"
 
@@ -315,3 +316,28 @@ def test_three_characters_of_the_real_model_answer_a_game_that_launched_it(
         assert len({events[-1].text() for events in said}) == 3
     finally:
         os.kill(state.pid, signal.SIGKILL)
+
+
+def test_daemon_that_crashes_as_soon_as_it_serves_is_given_up_after_five_times(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOWNSFOLK_TEST_CRASH_S", "0.3")
+    game = town.launching_game()
+    events = game.wait_until("failed")
+    assert "lost 5 times in a row" in events[-1].text()
+    assert "the machine is on fire" in events[-1].text()
+    assert len(town.daemons()) == 5
+    error = game.say("Good day.")[-1]
+    assert (error.kind, error.text("status")) == ("error", "UNAVAILABLE")
+    time.sleep(LONGER_THAN_A_PAUSE_S)
+    assert len(town.daemons()) == 5, "nothing is launched after that"
+
+
+def test_daemon_that_crashes_now_and_then_is_launched_again(town: Town) -> None:
+    game = town.launching_game()
+    for times in range(1, 5):  # four quick deaths are one fewer than too many
+        game.wait_until("ready", times=times)
+        os.kill(town.daemons()[-1], signal.SIGKILL)
+    states = [event.text("state") for event in game.wait_until("ready", times=5)]
+    assert "failed" not in states
+    assert game.hear("Good day.") == "Well met."

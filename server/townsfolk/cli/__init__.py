@@ -25,6 +25,7 @@ from townsfolk.cli import (
     story,
     talk,
     train,
+    voices,
 )
 from townsfolk.cli.terminal import error_console, use_utf8
 from townsfolk.errors import TownsfolkError
@@ -81,6 +82,7 @@ app.command("demo")(demo.demo)
 app.command("say")(say.say)
 app.command("preview")(preview.preview)
 app.command("story")(story.story)
+app.command("voices")(voices.voices)
 app.command("talk")(talk.talk)
 app.command("console")(console.console)
 app.command("serve")(serve.serve)

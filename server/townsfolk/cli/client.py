@@ -13,7 +13,9 @@ from typing import Any, Literal, Self
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is imported: what matters arrives as an error
 
 import grpc
+from google.rpc.error_details_pb2 import BadRequest  # type: ignore[import-untyped]
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
 
 from townsfolk.cli.state import DaemonState, read_state
 from townsfolk.config import DEFAULT_PORT
@@ -130,6 +132,17 @@ class Town:
             return "silent"
         return "serving" if answer.status == health_pb2.HealthCheckResponse.SERVING else "waiting"
 
+    async def stay(self) -> None:
+        """Watch its health until it goes away: a daemon in the background stays while somebody does."""
+        call = self._health.Watch(health_pb2.HealthCheckRequest(), metadata=self._metadata)
+        try:
+            async for _ in call:
+                pass
+        except grpc.RpcError:
+            pass  # the next call tells of it
+        finally:
+            call.cancel()
+
     async def say(self, request: dialogue_pb2.SayRequest, timeout_s: float) -> AsyncIterator[common_pb2.TurnEvent]:
         """Ask for a line and yield its events. Closing the iterator cancels the line."""
         request.deadline_s = timeout_s
@@ -233,4 +246,17 @@ class Town:
             return Unauthenticated(
                 f"{details or 'the daemon wants a token'}; set TOWNSFOLK_TOKEN to the daemon's token"
             )
-        return from_status(status, details or f"the daemon answered {status}")
+        return from_status(status, details or f"the daemon answered {status}", field=_field_at_fault(error))
+
+
+def _field_at_fault(error: Any) -> str:
+    """The request's field that the daemon complains of; empty where it names none."""
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:  # details that are not the daemon's
+        return ""
+    for detail in status.details if status is not None else ():
+        bad_request = BadRequest()
+        if detail.Unpack(bad_request) and bad_request.field_violations:
+            return str(bad_request.field_violations[0].field)
+    return ""

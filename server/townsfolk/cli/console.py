@@ -14,6 +14,8 @@ from townsfolk.cli.terminal import error_console, output_console
 from townsfolk.errors import InvalidArgument, TownsfolkError
 
 if TYPE_CHECKING:
+    from prompt_toolkit import PromptSession
+
     from townsfolk.cli.client import Town
     from townsfolk.v1.console_pb2 import CompleteResponse
 
@@ -87,7 +89,7 @@ class DeveloperConsole:
         )
         while True:
             try:
-                line = self._runner.run(prompt.prompt_async())
+                line = self._runner.run(self._ask(prompt))
             except EOFError:
                 return
             except KeyboardInterrupt:  # at the prompt: only the line is given up
@@ -109,6 +111,16 @@ class DeveloperConsole:
         """Let go of the daemon."""
         if self._town is not None:
             self._runner.run(self._town.__aexit__(None, None, None))
+
+    async def _ask(self, prompt: PromptSession[str]) -> str:
+        """The next line. A daemon in the background that nobody else needs stays while the person thinks."""
+        assert self._town is not None
+        staying = asyncio.ensure_future(self._town.stay())
+        try:
+            return await prompt.prompt_async()
+        finally:
+            staying.cancel()
+            await asyncio.gather(staying, return_exceptions=True)
 
     async def _connect(self, address: str | None) -> Town:
         from townsfolk.cli.client import Town

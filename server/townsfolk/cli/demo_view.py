@@ -192,8 +192,16 @@ def _progress(line: Line) -> str:
 
 
 def _compact(line: Line, width: int) -> Text:
-    """One row for one speaker, for a terminal too small for panels: the end of what is being said."""
-    room = max(width - len(line.name) - 3, 8)
-    text = line.error or line.text.replace("\n", " ")
-    tail = text if len(text) <= room else "…" + text[-(room - 1) :]
-    return Text.assemble((f"{line.name}  ", f"bold {line.colour}"), tail)
+    """One row for one speaker, for a terminal too small for panels."""
+    return tail_row(line.name, line.colour, line.error or line.text, width)
+
+
+def tail_row(name: str, colour: str, text: str, width: int) -> Text:
+    """A name and the end of what it says, in one row of ``width`` columns."""
+    row = Text.assemble((f"{name}  ", f"bold {colour}"), no_wrap=True, overflow="ellipsis")
+    room = max(width - row.cell_len, 8)
+    said = Text(text.replace("\n", " "))
+    if said.cell_len > room:
+        said = Text("…").append(said.plain[-(room - 1) :])
+    row.append_text(said)
+    return row

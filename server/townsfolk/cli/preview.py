@@ -19,9 +19,8 @@ from townsfolk.errors import FailedPrecondition, InvalidArgument, TownsfolkError
 if TYPE_CHECKING:
     from townsfolk.cli.client import Town
     from townsfolk.cli.preview_view import Voice
-    from townsfolk.v1.preview_pb2 import CompareRequest, Variant
+    from townsfolk.v1.preview_pb2 import CompareRequest, CompareResponse, Variant
 
-FRAMES_PER_S = 8.0  # drawing costs time on the cores that the model needs
 LOOK_EVERY_S = 0.5  # for changes of a persona
 DEFAULT_VARIANTS = ("base", "prompt-only", "persona")
 DEFAULT_VARIANTS_WITHOUT_ADAPTER = ("base", "persona")
@@ -130,44 +129,24 @@ async def _preview(
 
 async def _compare(town: Town, request: CompareRequest, timeout_s: float, as_json: bool) -> None:
     """Speak the line in all variants and print it. Raises ``FailedPrecondition`` if one of them failed."""
+    from townsfolk.cli.comparing import speak_variants
     from townsfolk.cli.plain import compare_line
     from townsfolk.cli.preview_view import Voice, print_comparison
 
+    def print_event(response: CompareResponse, voice: Voice) -> None:
+        typer.echo(compare_line(response, voice.label))
+
     voices = [Voice(variant.label, index) for index, variant in enumerate(request.variants)]
     output = output_console()
-
-    async def listen() -> None:
-        async for response in town.compare(request, timeout_s):
-            voice = voices[response.variant_index]
-            voice.take(response)
-            if as_json:
-                typer.echo(compare_line(response, voice.label))
-
-    listening = asyncio.ensure_future(listen())
-    try:
-        if output.is_terminal and not as_json:
-            await _show(voices, listening)
-        await listening
-    finally:
-        listening.cancel()
-    if not as_json:
+    if as_json:
+        await speak_variants(town, request, voices, timeout_s, heard=print_event)
+    else:
+        screen = output if output.is_terminal else None
+        await speak_variants(town, request, voices, timeout_s, screen=screen)
         print_comparison(output, error_console(), voices, request.sampling.seed)
     failed = [voice for voice in voices if voice.error]
     if failed:
         raise FailedPrecondition(f"{counted(len(failed), 'variant')} failed; {failed[0].label}: {failed[0].error}")
-
-
-async def _show(voices: list[Voice], listening: asyncio.Future[None]) -> None:
-    """Draw the variants until all have ended."""
-    from rich.live import Live
-
-    from townsfolk.cli.preview_view import LiveComparison
-
-    console = output_console()
-    with Live(LiveComparison(voices, console), console=console, auto_refresh=False, transient=True) as live:
-        while not listening.done():
-            live.refresh()
-            await asyncio.wait([listening], timeout=1 / FRAMES_PER_S)
 
 
 async def _keep_comparing(town: Town, request: CompareRequest, timeout_s: float, as_json: bool) -> None:

@@ -23,6 +23,8 @@ LABELS = {
 WITH_PROMPT = ("persona", "prompt-only")
 WITH_ADAPTER = ("persona", "adapter-only")
 MAX_LABEL_CHARACTERS = 64
+BASE = "base"
+ADAPTER = re.compile(r"(?P<persona>[a-z0-9][a-z0-9_-]{0,63})(?:@(?P<scale>[0-9.]+))?")
 VARIANT = re.compile(r"(?:(?P<persona>[a-z0-9][a-z0-9_-]{0,63}):)?(?P<kind>[a-z-]+)(?:@(?P<scale>[0-9.]+))?")
 
 
@@ -52,6 +54,40 @@ def make_variants(
                 variant.system_prompt = system
             variants.append(variant)
     return variants
+
+
+def make_voices(adapters: str, system: str | None) -> list[pb.Variant]:
+    """A variant for each of the ids in ``adapters``, such as `summariser,shop_marketing@0.5,base`.
+
+    ``system`` is one prompt for all of them, in place of their own. Raises ``InvalidArgument``.
+    """
+    words = list(dict.fromkeys(word for word in re.split(r"[,\s]+", adapters) if word))
+    if not words:
+        raise InvalidArgument("--adapters names none; write ids of personas with commas between", field="adapters")
+    return [_voice(word, system) for word in words]
+
+
+def _voice(word: str, system: str | None) -> pb.Variant:
+    found = ADAPTER.fullmatch(word)
+    if found is None:
+        raise InvalidArgument(
+            f"--adapters: {word!r} is no id of a persona. Write ID, ID@SCALE or base; the files of an adapter belong "
+            "into a persona's folder, as `townsfolk personas list` shows it",
+            field="adapters",
+        )
+    if found["persona"] == BASE:
+        if found["scale"] is not None:
+            raise InvalidArgument(f"--adapters: {word!r}: the base model has no adapter to scale", field="adapters")
+        return pb.Variant(kind=pb.VARIANT_KIND_BASE, label=word)
+    variant = pb.Variant(persona_id=found["persona"], kind=pb.VARIANT_KIND_PERSONA, label=word[:MAX_LABEL_CHARACTERS])
+    if found["scale"] is not None:
+        try:
+            variant.adapter_scale = float(found["scale"])
+        except ValueError:
+            raise InvalidArgument(f"--adapters: {word!r}: {found['scale']} is no number", field="adapters") from None
+    if system is not None:
+        variant.system_prompt = system
+    return variant
 
 
 def _parse(word: str, persona_id: str) -> tuple[str, str, float | None]:

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from townsfolk.cli.demo_view import columns_for
+from townsfolk.cli.demo_view import columns_for, tail_row
 from townsfolk.cli.terminal import COLOURS, counted, in_seconds, per_second
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Voice:
         self.pieces: list[tuple[str, float | None]] = []  # text, and the probability of its token where it is known
         self.tokens: list[TokenProbability] = []
         self.token_count = 0
+        self.adapter_digest = ""  # of the adapter that shapes the line; empty without one
+        self.finish_reason = 0  # a `FinishReason` of the API
         self.stats: TurnStats | None = None
         self.error = ""
 
@@ -58,11 +60,13 @@ class Voice:
         self.tokens.extend(response.tokens)
         event = response.event
         match event.WhichOneof("event"):
+            case "started":
+                self.adapter_digest = event.started.adapter_digest if event.started.adapter_applied else ""
             case "speech_delta":
                 self.token_count += event.speech_delta.token_count
                 self.pieces += pieces_of(event.speech_delta.text, response.tokens)
             case "finished":
-                self.stats = event.finished.stats
+                self.finish_reason, self.stats = event.finished.reason, event.finished.stats
             case "error":
                 self.error = event.error.message
 
@@ -110,11 +114,13 @@ class LiveComparison:
     def __rich__(self) -> RenderableType:
         columns = columns_for(len(self._voices), self._console.width)
         rows = -(-len(self._voices) // columns)
-        body = max(LEAST_BODY_ROWS, (self._console.height - CHROME_ROWS) // rows - 2)
+        body = (self._console.height - CHROME_ROWS) // rows - 2
         speaking = sum(not voice.ended for voice in self._voices)
         tokens = sum(voice.token_count for voice in self._voices)
         footer = Text(f" {speaking} speaking · {counted(tokens, 'token')}", style="dim")
-        return Group(_grid(self._voices, columns, self._console.width, body), footer)
+        if body < LEAST_BODY_ROWS:
+            return Group(*(_compact(voice, self._console.width) for voice in self._voices), footer)
+        return Group(panels(self._voices, self._console.width, body), footer)
 
 
 def print_comparison(output: Console, errors: Console, voices: Sequence[Voice], seed: int) -> None:
@@ -125,7 +131,7 @@ def print_comparison(output: Console, errors: Console, voices: Sequence[Voice], 
         errors.print(_table(voices))
         errors.print(f"seed {seed}")
         return
-    output.print(_grid(voices, columns_for(len(voices), output.width), output.width, None))
+    output.print(panels(voices, output.width))
     output.print(_table(voices))
     shaded = any(voice.tokens for voice in voices)
     if shaded:
@@ -141,8 +147,12 @@ def shade(likelihood: float | None) -> str:
     return next((style for below, style in SHADES if likelihood < below), "")
 
 
-def _grid(voices: Sequence[Voice], columns: int, width: int, body_rows: int | None) -> Table:
-    """Panels in rows, those of a row equally high; none higher than ``body_rows``, which then show the end."""
+def panels(voices: Sequence[Voice], width: int, body_rows: int | None = None) -> Table:
+    """A panel for each voice, as many side by side as ``width`` columns hold, those of a row equally high.
+
+    None is higher than ``body_rows``; then it shows the end.
+    """
+    columns = columns_for(len(voices), width)
     grid = Table.grid(padding=(0, 1, 0, 0))
     panel_width = width // columns - 1
     for _ in range(columns):
@@ -152,9 +162,14 @@ def _grid(voices: Sequence[Voice], columns: int, width: int, body_rows: int | No
         bodies = [_wrapped(voice, panel_width) for voice in row]
         height = max(len(lines) for lines in bodies)
         height = height if body_rows is None else min(height, body_rows)
-        panels = zip(row, bodies, strict=True)
-        grid.add_row(*(_panel(voice, lines[-height:], panel_width, height) for voice, lines in panels))
+        contents = zip(row, bodies, strict=True)
+        grid.add_row(*(_panel(voice, lines[-height:], panel_width, height) for voice, lines in contents))
     return grid
+
+
+def _compact(voice: Voice, width: int) -> Text:
+    """One row for one voice, for a terminal too small for panels: the end of what is being said."""
+    return tail_row(voice.label, voice.colour, voice.error or voice.text, width)
 
 
 def _panel(voice: Voice, lines: list[Text], width: int, height: int) -> Panel:

@@ -1,9 +1,9 @@
 """`townsfolk` with an engine that speaks by script: what the games of these tests launch.
 
 Notes each start in the file TOWNSFOLK_TEST_STARTS; loads its model for TOWNSFOLK_TEST_LOAD_S seconds, and fails then
-with TOWNSFOLK_TEST_LOAD_ERROR; leaves after TOWNSFOLK_TEST_IDLE_S instead of what it is asked for. It says "Well met.",
-or TOWNSFOLK_TEST_REPLY, with TOWNSFOLK_TEST_TOKEN_S seconds before each token; to "What have I told you?" it says what
-the player has said before.
+with TOWNSFOLK_TEST_LOAD_ERROR, or crashes TOWNSFOLK_TEST_CRASH_S after that; leaves after TOWNSFOLK_TEST_IDLE_S instead
+of what it is asked for. It says "Well met.", or TOWNSFOLK_TEST_REPLY, with TOWNSFOLK_TEST_TOKEN_S seconds before each
+token; to "What have I told you?" it says what the player has said before.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ class SlowEngine(ScriptedEngine):
         if error := os.environ.get("TOWNSFOLK_TEST_LOAD_ERROR"):
             raise FailedPrecondition(error)
         await super().start()
+        if seconds := os.environ.get("TOWNSFOLK_TEST_CRASH_S"):
+            asyncio.get_running_loop().call_later(float(seconds), crash)
 
     async def generate(self, prompt: list[int], *args: Any, **kwargs: Any) -> Finished:
         self.script.append(Reply(answer(read_prompt(prompt))))
@@ -41,6 +43,12 @@ class SlowEngine(ScriptedEngine):
     async def _pause(self, line: Line, reply: Reply, count: int) -> None:
         await asyncio.sleep(float(os.environ.get("TOWNSFOLK_TEST_TOKEN_S", "0")))
         await super()._pause(line, reply, count)
+
+
+def crash() -> None:
+    """End as by a fault of the machine, with something in the log."""
+    print("error: the machine is on fire", file=sys.stderr, flush=True)
+    os._exit(139)
 
 
 def answer(prompt: str) -> str:
