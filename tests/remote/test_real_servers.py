@@ -95,7 +95,7 @@ async def test_a_line_is_heard_while_it_is_being_made(
     assert finished.completion_tokens == len(heard.tokens) > 1
 
 
-async def test_characters_speak_at_once_and_each_as_alone(
+async def test_characters_speak_at_once_each_in_its_own_voice(
     engine: RemoteEngine, prompts: PromptBuilder, speakers: dict[str, Speaker]
 ) -> None:
     asked = [(s.prompt(prompts, QUESTION, TOKENS), s.adapter) for s in speakers.values()]
