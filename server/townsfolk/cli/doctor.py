@@ -67,9 +67,7 @@ def doctor(
         "model": str(settings.model) if settings.model else None,
         "reasons": choice.reasons,
     }
-    capabilities = _capabilities(choice, settings)
-    if capabilities is not None:
-        report["capabilities"] = asdict(capabilities)
+    report["capabilities"] = asdict(_capabilities(choice, settings))
     if choice.kind == Kind.TENSORRT_LLM:
         report["tensorrt_llm"] = _examine(settings)
     if as_json:
@@ -93,13 +91,15 @@ def _with_model(settings: EngineSettings, wanted: str | None) -> EngineSettings:
     return settings.model_copy(update={"model": found})
 
 
-def _capabilities(choice: Choice, settings: EngineSettings) -> Capabilities | None:
-    """What the engine declares; `None` where only the running engine knows."""
+def _capabilities(choice: Choice, settings: EngineSettings) -> Capabilities:
+    """What the engine declares."""
     from townsfolk.engine import declared
 
     if choice.kind == Kind.TENSORRT_LLM:
         return declared.tensorrt_llm(settings)
-    return declared.EMBEDDED if choice.kind == Kind.EMBEDDED else None
+    if choice.kind == Kind.REMOTE:
+        return declared.remote(endpoint.server for endpoint in settings.remote.endpoints)
+    return declared.EMBEDDED
 
 
 def _examine(settings: EngineSettings) -> dict[str, Any]:
@@ -137,11 +137,10 @@ def _print(report: dict[str, Any]) -> None:
     console.print(labelled(rows))
     for reason in report["reasons"]:
         console.print(f"  {reason}", markup=False, soft_wrap=True)
-    if "capabilities" in report:
-        console.print("\ncan do", style="bold")
-        for name, able in report["capabilities"].items():
-            mark, style = ("●", "green") if able else ("○", "dim")
-            console.print(f"  [{style}]{mark}[/{style}] {CAPABILITY_WORDS[name]}")
+    console.print("\ncan do", style="bold")
+    for name, able in report["capabilities"].items():
+        mark, style = ("●", "green") if able else ("○", "dim")
+        console.print(f"  [{style}]{mark}[/{style}] {CAPABILITY_WORDS[name]}")
     if "tensorrt_llm" in report:
         _print_tensorrt_llm(report["tensorrt_llm"])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 import importlib.util
 import sys
@@ -12,6 +11,7 @@ from townsfolk.config import EngineSettings
 from townsfolk.engine.gpu import Gpus, check_driver, find_gpus, torch_cuda
 from townsfolk.engine.interface import Engine
 from townsfolk.engine.process import EngineProcess
+from townsfolk.engine.remote.engine import RemoteEngine
 from townsfolk.engine.tensorrt_llm.fit import check_fit, device_index
 from townsfolk.errors import FailedPrecondition, InvalidArgument, TownsfolkError
 
@@ -31,7 +31,7 @@ def make_engine(settings: EngineSettings) -> Engine:
     """The engine that the settings ask for, not started yet."""
     choice = choose(settings)
     if choice.kind == "remote":
-        return _remote_engine(settings)
+        return RemoteEngine(settings)
     return EngineProcess(settings.model_copy(update={"kind": choice.kind}))
 
 
@@ -97,14 +97,3 @@ def embedded_device(settings: EngineSettings) -> tuple[str, str]:
     except TownsfolkError as error:
         return "cpu", f"embedded on the CPU: {error.message}"
     return "cuda", f"embedded on the {gpus.gpus[0].name}: PyTorch is built for CUDA {torch_cuda()}"
-
-
-def _remote_engine(settings: EngineSettings) -> Engine:
-    try:
-        module = importlib.import_module("townsfolk.engine.remote.engine")
-    except ModuleNotFoundError as error:
-        raise FailedPrecondition(
-            f"the remote engine needs {error.name}, which is not installed", field="kind"
-        ) from error
-    engine: Engine = module.RemoteEngine(settings)
-    return engine

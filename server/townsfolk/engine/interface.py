@@ -37,7 +37,11 @@ class Engine(Protocol):
     """An engine as seen from the daemon's event loop. All methods raise only ``TownsfolkError``."""
 
     name: str
-    restarts: int
+
+    @property
+    def restarts(self) -> int:
+        """How often it died and was started again."""
+        ...
 
     @property
     def ready(self) -> bool:

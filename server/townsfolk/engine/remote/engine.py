@@ -20,6 +20,7 @@ import httpx
 
 from townsfolk.config import EngineSettings
 from townsfolk.dialogue.tokenizer import TextTokenizer
+from townsfolk.engine import declared
 from townsfolk.engine.interface import LineListener
 from townsfolk.engine.messages import (
     MAX_TOP_TOKENS,
@@ -160,6 +161,7 @@ class RemoteEngine:
             tokenizer_json=model.tokenizer_json,
             bos_id=model.bos_id,
             eos_ids=model.eos_ids,
+            capabilities=declared.remote(endpoint.own.server for endpoint in self.endpoints),
         )
 
     async def stop(self) -> None:
