@@ -16,6 +16,7 @@ constexpr std::uint32_t kMostWaitingEvents = 1u << 20;
 constexpr double kLongestDeadline = 86'400;
 constexpr std::size_t kMostPersonas = 32;  // of a session, and variants of a comparison
 constexpr std::size_t kMostCast = 8;       // of a story
+constexpr std::uint32_t kMostPictures = 4;
 constexpr double kLongestStory = 3'600;
 constexpr std::uint32_t kKnownSampling = (TOWNSFOLK_SAMPLING_MAX_TOKENS << 1) - 1;
 
@@ -209,6 +210,7 @@ v1::ComposeRequest compose_request(const townsfolk_compose_options* options) {
   request.set_target_words(given.target_words);
   request.set_base_model(given.base_model != 0);
   if (given.sampling.set != 0) fill_sampling(given.sampling, *request.mutable_sampling());
+  if (given.picture_count > kMostPictures) throw Refused("a story has at most 4 pictures");
   if (given.picture_count != 0) fill_pictures(given, *request.mutable_picture());
   request.set_deadline_s(deadline_of(given.deadline_s, kLongestStory, "deadline_s"));
   if (request.deadline_s() > kLongestStory) throw Refused("deadline_s of a story must be at most 3600");

@@ -32,6 +32,7 @@ void Compose::receive(const v1::ComposeResponse& response) {
 }
 
 void Compose::begin_picture(const v1::ComposeResponse& response) {
+  if (++pictures_ > request_.picture().count()) return lose("the daemon sent more pictures than were asked for");
   const v1::Picture& picture = response.picture();
   if (!picture_.begin(story_event(id(), response), picture.size_bytes(), picture.picture_index())) {
     lose("the daemon sent a picture that is empty, larger than 16 MiB, or in the middle of another");

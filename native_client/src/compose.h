@@ -26,8 +26,9 @@ class Compose final : public Request {
   const v1::ComposeRequest request_;
   CallHandle call_;
   PictureAssembly picture_;
-  EventPtr last_;       // once everything is done, until the call has ended
-  bool heard_ = false;  // anything of it
+  std::uint32_t pictures_ = 0;  // that have begun
+  EventPtr last_;               // once everything is done, until the call has ended
+  bool heard_ = false;          // anything of it
   bool wait_for_engine_ = false;
 };
 

@@ -173,6 +173,7 @@ TEST(Compose, OptionsThatCannotBeRightAreRefused) {
   EXPECT_EQ(refusal(options), "a story has a cast of at most 8");
   options.cast_count = 1;
   EXPECT_EQ(refusal(options), "cast_persona_ids is NULL");
+  EXPECT_EQ(refusal(of_idea("A light.", 5)), "a story has at most 4 pictures");
   options = of_idea("A light.");
   options.struct_size = 0;
   EXPECT_NE(refusal(options).find("struct_size"), std::string::npos);
