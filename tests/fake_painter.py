@@ -7,7 +7,11 @@ import struct
 import zlib
 from collections.abc import Callable
 
+from townsfolk.errors import Unavailable
 from townsfolk.pictures.painter import PaintedPicture, PictureOrder
+
+UNPAINTABLE = "something unpaintable"
+SEVERAL_PIECES = 600_000  # bytes
 
 
 class ScriptedPainter:
@@ -57,6 +61,18 @@ class ScriptedPainter:
             raise
         png = plain_png(order.width, order.height, order.seed % 256, self._padding)
         return PaintedPicture(png, order.width, order.height, order.seed, total)
+
+
+class PickyPainter(ScriptedPainter):
+    """Paints pictures that come in several pieces, but none of what is unpaintable."""
+
+    def __init__(self) -> None:
+        super().__init__(padding=SEVERAL_PIECES)
+
+    async def paint(self, order: PictureOrder, on_step: Callable[[int, int], None]) -> PaintedPicture:
+        if UNPAINTABLE in order.prompt:
+            raise Unavailable("the brush is gone", retry_after_s=1.5)
+        return await super().paint(order, on_step)
 
 
 def plain_png(width: int, height: int, grey: int, padding: int = 0) -> bytes:

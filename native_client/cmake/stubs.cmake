@@ -6,7 +6,7 @@ set(stub_root "${CMAKE_CURRENT_BINARY_DIR}/stubs")
 file(MAKE_DIRECTORY "${stub_root}")
 
 set(api_protos)
-foreach(name common console daemon dialogue persona preview session)
+foreach(name common console daemon dialogue persona preview session story)
   list(APPEND api_protos "townsfolk/v1/${name}.proto")
 endforeach()
 

@@ -103,7 +103,23 @@ typedef enum townsfolk_event_kind {
   /* Answer to `townsfolk_get_stats`: `json`, field by field as in daemon.proto. */
   TOWNSFOLK_EVENT_STATS = 17,
   /* A scene was closed, by `townsfolk_scene_close` or by the daemon. Last event of a scene. */
-  TOWNSFOLK_EVENT_SCENE_CLOSED = 18
+  TOWNSFOLK_EVENT_SCENE_CLOSED = 18,
+  /* A part of a story began: `story` tells which, `persona_id` who writes it. */
+  TOWNSFOLK_EVENT_STORY_PART_STARTED = 19,
+  /* More text of a part of a story: append `text`. */
+  TOWNSFOLK_EVENT_STORY_DELTA = 20,
+  /* A part of a story is done: `text` (the whole of it; "" for a picture), `finish_reason`, `stats`, and, for the
+   * concept, `story->story_concept`. */
+  TOWNSFOLK_EVENT_STORY_PART_FINISHED = 21,
+  /* A picture of a story failed, and the story goes on without it: `status`, `text` (one sentence), `field`,
+   * `retry_after_s`. */
+  TOWNSFOLK_EVENT_STORY_PART_FAILED = 22,
+  /* A picture is being drawn: `story->step` of `story->total_steps` are done. */
+  TOWNSFOLK_EVENT_PICTURE_PROGRESS = 23,
+  /* A picture is here as a whole: `bytes` and `byte_count` are its file, at most 16 MiB; `story` tells the rest. */
+  TOWNSFOLK_EVENT_PICTURE = 24,
+  /* A story is done: `text` (the whole of it); `story` tells what it took. Last event of a story. */
+  TOWNSFOLK_EVENT_STORY_FINISHED = 25
 } townsfolk_event_kind;
 
 /* State of the connection. */
@@ -160,6 +176,15 @@ typedef enum townsfolk_console_style {
   TOWNSFOLK_CONSOLE_WARNING = 5,
   TOWNSFOLK_CONSOLE_ERROR = 6
 } townsfolk_console_style;
+
+/* A part of a story; see story.proto. */
+typedef enum townsfolk_story_part {
+  TOWNSFOLK_STORY_PART_UNSPECIFIED = 0,
+  TOWNSFOLK_STORY_PART_CONCEPT = 1,
+  TOWNSFOLK_STORY_PART_STORY = 2,
+  TOWNSFOLK_STORY_PART_PICTURE_PROMPT = 3,
+  TOWNSFOLK_STORY_PART_PICTURE = 4
+} townsfolk_story_part;
 
 /* Which fields of `townsfolk_sampling` count; the persona's own value stands for the others. */
 enum {
@@ -261,6 +286,38 @@ typedef struct townsfolk_compare_options {
   townsfolk_sampling sampling; /* of every variant */
 } townsfolk_compare_options;
 
+/* What a story is about. */
+typedef struct townsfolk_story_concept {
+  const char* title;
+  const char* hero;
+  const char* conflict;
+  const char* place;
+} townsfolk_story_concept;
+
+/* A story to write and to illustrate; see ComposeRequest in story.proto for ranges and defaults. */
+typedef struct townsfolk_compose_options {
+  size_t struct_size;
+  const char* idea;                    /* may be NULL where `story_concept` is given */
+  const char* narrator_persona_id;     /* who tells it; NULL: the task persona `story_writer` */
+  const char* const* cast_persona_ids; /* who appears in it, at most 8 */
+  size_t cast_count;
+  const townsfolk_story_concept* story_concept; /* of an earlier story, to write it anew; NULL: made of the idea */
+  const char* wish;                             /* what to change, such as "darker" */
+  const char* picture_style;                    /* such as "ink and watercolour"; NULL: the daemon's own */
+  const char* picture_negative_prompt;          /* what the pictures are not to show */
+  uint64_t picture_seed;                        /* counts if `has_picture_seed` is 1, else a fresh one */
+  int32_t has_picture_seed;
+  uint32_t picture_count; /* at most 4; 0: none, but a prompt is still written */
+  uint32_t picture_width; /* pixels; 0: the daemon's own */
+  uint32_t picture_height;
+  uint32_t picture_steps; /* 0: what suits the picture model */
+  int32_t prompts_only;   /* 1: write the pictures' prompts, but draw nothing */
+  uint32_t target_words;  /* 0: what its writer was trained for */
+  int32_t base_model;     /* 1: write with the base model and the personas' prompts alone */
+  double deadline_s;      /* seconds that all of it may take, at most 3600; 0: an hour */
+  townsfolk_sampling sampling;
+} townsfolk_compose_options;
+
 /* A persona of the daemon. */
 typedef struct townsfolk_persona {
   const char* id;
@@ -307,6 +364,25 @@ typedef struct townsfolk_turn_stats {
   double tokens_per_s;
 } townsfolk_turn_stats;
 
+/* What an event tells of a story. Fields that the event does not need are zero; texts are then "". */
+typedef struct townsfolk_story {
+  const char* story_id;
+  int32_t part;           /* townsfolk_story_part */
+  uint32_t picture_index; /* which picture, or picture's prompt, counted from 0 */
+  uint32_t step;          /* denoising steps done; of a picture that is here: all of them */
+  uint32_t total_steps;
+  townsfolk_story_concept story_concept;
+  const char* media_type; /* what a picture's bytes are: "image/png" or "image/webp" */
+  const char* prompt;     /* what a picture was drawn from */
+  uint32_t width;         /* of a picture, in pixels */
+  uint32_t height;
+  uint64_t seed; /* that a picture was drawn with, or that the texts of a story that is done began with */
+  int32_t has_picture;
+  uint32_t text_steps; /* decode steps of story and prompts together */
+  double total_s;      /* that a part, or all of it, took */
+  double texts_s;      /* that story and prompts took */
+} townsfolk_story;
+
 /* One thing that happened. Fields that `kind` does not name are zero; texts are then "" and never NULL. */
 typedef struct townsfolk_event {
   int32_t kind; /* townsfolk_event_kind */
@@ -345,6 +421,7 @@ typedef struct townsfolk_event {
   const townsfolk_token_probability* tokens;
   size_t token_probability_count;
   townsfolk_turn_stats stats;
+  const townsfolk_story* story; /* NULL unless the event is of a story */
 } townsfolk_event;
 
 /* The interface version of the library; see TOWNSFOLK_ABI_VERSION. */
@@ -413,6 +490,10 @@ TOWNSFOLK_CLIENT_API townsfolk_request townsfolk_console_execute(townsfolk_clien
 /* → COMPLETIONS. `cursor` counts code points before it; negative: at the end. */
 TOWNSFOLK_CLIENT_API townsfolk_request townsfolk_console_complete(townsfolk_client* client, const char* line,
                                                                   int32_t cursor, const char* session_id);
+/* A story with pictures → STORY_PART_STARTED, STORY_DELTA …, PICTURE_PROGRESS …, PICTURE, STORY_PART_FINISHED or
+ * STORY_PART_FAILED, each part its own; then STORY_FINISHED. Is not taken up again where a connection breaks. */
+TOWNSFOLK_CLIENT_API townsfolk_request townsfolk_compose(townsfolk_client* client,
+                                                         const townsfolk_compose_options* options);
 /* → STATS */
 TOWNSFOLK_CLIENT_API townsfolk_request townsfolk_get_stats(townsfolk_client* client);
 

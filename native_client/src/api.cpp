@@ -7,6 +7,7 @@
 #include "arguments.h"
 #include "client.h"
 #include "compare.h"
+#include "compose.h"
 #include "console.h"
 #include "ids.h"
 #include "persona_requests.h"
@@ -212,6 +213,12 @@ townsfolk_request townsfolk_console_complete(townsfolk_client* client, const cha
     if (cursor >= 0) request.set_cursor(static_cast<uint32_t>(cursor));
     request.set_session_id(id_of(session_id, "session_id"));
     return std::make_unique<CompleteCommand>(number, deadline_s, std::move(request));
+  });
+}
+
+townsfolk_request townsfolk_compose(townsfolk_client* client, const townsfolk_compose_options* options) {
+  return ask(client, [&](Client&, townsfolk_request number, double) {
+    return std::make_unique<Compose>(number, compose_request(options));
   });
 }
 

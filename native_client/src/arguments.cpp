@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "channel.h"
+#include "concept_field.h"
 #include "host.h"
 #include "ids.h"
 #include "utf8.h"
@@ -14,6 +15,9 @@ namespace {
 constexpr std::uint32_t kMostWaitingEvents = 1u << 20;
 constexpr double kLongestDeadline = 86'400;
 constexpr std::size_t kMostPersonas = 32;  // of a session, and variants of a comparison
+constexpr std::size_t kMostCast = 8;       // of a story
+constexpr std::uint32_t kMostPictures = 4;
+constexpr double kLongestStory = 3'600;
 constexpr std::uint32_t kKnownSampling = (TOWNSFOLK_SAMPLING_MAX_TOKENS << 1) - 1;
 
 double deadline_of(double given, double otherwise, const char* name) {
@@ -57,6 +61,24 @@ void fill_variant(const townsfolk_variant* given, v1::Variant& variant) {
     variant.set_system_prompt(text_of(known.system_prompt, "variant.system_prompt"));
   }
   if (known.sampling.set != 0) fill_sampling(known.sampling, *variant.mutable_sampling());
+}
+
+void fill_concept(const townsfolk_story_concept& given, v1::Concept& story_concept) {
+  story_concept.set_title(text_of(given.title, "story_concept.title"));
+  story_concept.set_hero(text_of(given.hero, "story_concept.hero"));
+  story_concept.set_conflict(text_of(given.conflict, "story_concept.conflict"));
+  story_concept.set_place(text_of(given.place, "story_concept.place"));
+}
+
+void fill_pictures(const townsfolk_compose_options& given, v1::PictureParams& pictures) {
+  pictures.set_count(given.picture_count);
+  pictures.set_width(given.picture_width);
+  pictures.set_height(given.picture_height);
+  pictures.set_style(text_of(given.picture_style, "picture_style"));
+  pictures.set_negative_prompt(text_of(given.picture_negative_prompt, "picture_negative_prompt"));
+  if (given.picture_steps != 0) pictures.set_steps(given.picture_steps);
+  if (given.has_picture_seed) pictures.set_seed(given.picture_seed);
+  pictures.set_prompts_only(given.prompts_only != 0);
 }
 
 }  // namespace
@@ -174,6 +196,29 @@ v1::CompareRequest compare_request(const townsfolk_compare_options* options) {
   for (std::size_t i = 0; i < given.variant_count; ++i) fill_variant(given.variants[i], *request.add_variants());
   request.set_top_tokens(given.top_tokens);
   if (given.sampling.set != 0) fill_sampling(given.sampling, *request.mutable_sampling());
+  return request;
+}
+
+v1::ComposeRequest compose_request(const townsfolk_compose_options* options) {
+  const auto given = as_known(options, "townsfolk_compose_options");
+  v1::ComposeRequest request;
+  request.set_idea(text_of(given.idea, "idea"));
+  if (request.idea().empty() && given.story_concept == nullptr) throw Refused("idea or story_concept must be given");
+  if (given.story_concept != nullptr) fill_concept(*given.story_concept, mutable_concept_of(request));
+  request.set_narrator_persona_id(id_of(given.narrator_persona_id, "narrator_persona_id"));
+  if (given.cast_count > kMostCast) throw Refused("a story has a cast of at most 8");
+  if (given.cast_count > 0 && given.cast_persona_ids == nullptr) throw Refused("cast_persona_ids is NULL");
+  for (std::size_t i = 0; i < given.cast_count; ++i) {
+    request.add_cast_persona_ids(needed_id(given.cast_persona_ids[i], "cast_persona_ids"));
+  }
+  request.set_wish(text_of(given.wish, "wish"));
+  request.set_target_words(given.target_words);
+  request.set_base_model(given.base_model != 0);
+  if (given.sampling.set != 0) fill_sampling(given.sampling, *request.mutable_sampling());
+  if (given.picture_count > kMostPictures) throw Refused("a story has at most 4 pictures");
+  if (given.picture_count != 0) fill_pictures(given, *request.mutable_picture());
+  request.set_deadline_s(deadline_of(given.deadline_s, kLongestStory, "deadline_s"));
+  if (request.deadline_s() > kLongestStory) throw Refused("deadline_s of a story must be at most 3600");
   return request;
 }
 

@@ -11,6 +11,7 @@
 #include "townsfolk/v1/dialogue.pb.h"
 #include "townsfolk/v1/preview.pb.h"
 #include "townsfolk/v1/session.pb.h"
+#include "townsfolk/v1/story.pb.h"
 #include "townsfolk_client.h"
 
 namespace townsfolk {
@@ -37,6 +38,7 @@ std::string needed_id(const char* given, const char* name);
 Settings settings_of(const townsfolk_options* options);
 v1::OpenRequest open_request(const townsfolk_session_options* options);
 v1::CompareRequest compare_request(const townsfolk_compare_options* options);
+v1::ComposeRequest compose_request(const townsfolk_compose_options* options);
 
 struct SayArguments {
   v1::SayRequest request;

@@ -37,7 +37,8 @@ Stubs::Stubs(const std::shared_ptr<grpc::Channel>& channel)
       dialogue(v1::DialogueService::NewStub(channel)),
       personas(v1::PersonaService::NewStub(channel)),
       preview(v1::PreviewService::NewStub(channel)),
-      sessions(v1::SessionService::NewStub(channel)) {}
+      sessions(v1::SessionService::NewStub(channel)),
+      stories(v1::StoryService::NewStub(channel)) {}
 
 Connection::Connection(Core& core)
     : core_(core),

@@ -21,6 +21,7 @@
 #include "townsfolk/v1/persona.grpc.pb.h"
 #include "townsfolk/v1/preview.grpc.pb.h"
 #include "townsfolk/v1/session.grpc.pb.h"
+#include "townsfolk/v1/story.grpc.pb.h"
 
 namespace townsfolk {
 
@@ -36,6 +37,7 @@ struct Stubs {
   std::unique_ptr<v1::PersonaService::Stub> personas;
   std::unique_ptr<v1::PreviewService::Stub> preview;
   std::unique_ptr<v1::SessionService::Stub> sessions;
+  std::unique_ptr<v1::StoryService::Stub> stories;
 };
 
 class Connection {

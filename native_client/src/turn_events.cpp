@@ -7,21 +7,6 @@ namespace townsfolk {
 
 namespace {
 
-townsfolk_turn_stats stats_of(const v1::TurnStats& given) {
-  townsfolk_turn_stats stats{};
-  stats.prompt_tokens = given.prompt_tokens();
-  stats.cached_prompt_tokens = given.cached_prompt_tokens();
-  stats.completion_tokens = given.completion_tokens();
-  stats.max_batch_rows = given.max_batch_rows();
-  stats.max_batch_adapters = given.max_batch_adapters();
-  stats.shared_steps = given.shared_steps();
-  stats.queue_s = given.queue_s();
-  stats.time_to_first_token_s = given.time_to_first_token_s();
-  stats.total_s = given.total_s();
-  stats.tokens_per_s = given.tokens_per_s();
-  return stats;
-}
-
 EventPtr started(townsfolk_request request, const v1::Started& given) {
   auto event = std::make_unique<Event>(TOWNSFOLK_EVENT_STARTED, request);
   event->view.adapter_applied = given.adapter_applied() ? 1 : 0;
@@ -53,8 +38,7 @@ EventPtr action(townsfolk_request request, const v1::Action& given) {
 
 EventPtr finished(townsfolk_request request, const v1::Finished& given) {
   auto event = std::make_unique<Event>(TOWNSFOLK_EVENT_FINISHED, request);
-  const bool known = v1::FinishReason_IsValid(given.reason());
-  event->view.finish_reason = known ? static_cast<int32_t>(given.reason()) : TOWNSFOLK_FINISH_UNSPECIFIED;
+  event->view.finish_reason = finish_reason_of(given.reason());
   event->set_text(given.text());
   event->view.fallback_reason = event->keep(given.fallback_reason());
   event->view.stats = stats_of(given.stats());
@@ -86,6 +70,25 @@ EventPtr what_happened(townsfolk_request request, const v1::TurnEvent& given) {
 }
 
 }  // namespace
+
+townsfolk_turn_stats stats_of(const v1::TurnStats& given) {
+  townsfolk_turn_stats stats{};
+  stats.prompt_tokens = given.prompt_tokens();
+  stats.cached_prompt_tokens = given.cached_prompt_tokens();
+  stats.completion_tokens = given.completion_tokens();
+  stats.max_batch_rows = given.max_batch_rows();
+  stats.max_batch_adapters = given.max_batch_adapters();
+  stats.shared_steps = given.shared_steps();
+  stats.queue_s = given.queue_s();
+  stats.time_to_first_token_s = given.time_to_first_token_s();
+  stats.total_s = given.total_s();
+  stats.tokens_per_s = given.tokens_per_s();
+  return stats;
+}
+
+int32_t finish_reason_of(v1::FinishReason given) {
+  return v1::FinishReason_IsValid(given) ? static_cast<int32_t>(given) : TOWNSFOLK_FINISH_UNSPECIFIED;
+}
 
 EventPtr turn_event(townsfolk_request request, const v1::TurnEvent& given) {
   EventPtr event = what_happened(request, given);

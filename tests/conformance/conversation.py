@@ -31,6 +31,7 @@ COMMANDS: dict[str, set[str]] = {
     "cancel": {"request"},
     "heard": {"turn", "characters"},
     "compare": {"text", "situation", "session", "variant", "top_tokens", "seed"},
+    "compose": {"idea", "narrator", "pictures", "width", "height", "picture_seed"},
     "execute": {"line", "session"},
     "complete": {"line", "cursor", "session"},
     "pause": set(),

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conformance.relay import Relay
+from tests.fake_painter import PickyPainter
 from tests.fakes import Reply, ScriptedEngine, read_prompt, write_adapter, write_persona
 from townsfolk.config import Settings
 from townsfolk.daemon.server import Daemon
@@ -89,7 +90,11 @@ class ConversationEngine(ScriptedEngine):
 
 
 def write_town(folder: Path) -> Path:
-    """The personas of all conversations: a smith and an elf with adapters, a monk without, a crowd, one broken."""
+    """The personas of all conversations: a smith and an elf with adapters, a monk without, a crowd, one broken; and
+    those who write stories.
+    """
+    for persona_id in ("story_writer", "picture_prompter"):
+        write_adapter(write_persona(folder, persona_id, kind="task"), weights=persona_id.encode())
     for persona_id in ("smith", "elf"):
         write_adapter(write_persona(folder, persona_id), weights=persona_id.encode())
     write_persona(folder, "monk")
@@ -202,7 +207,7 @@ def _serve(control: Connection, personas: Path, replies: Sequence[ScriptedReply]
 async def _live(control: Connection, personas: Path, replies: Sequence[ScriptedReply], own: Mapping[str, Any]) -> None:
     settings = Settings.model_validate({"daemon": dict(own), "personas": {"folders": [personas]}})
     engine = ConversationEngine(replies)
-    daemon = Daemon(settings, engine)
+    daemon = Daemon(settings, engine, PickyPainter())
     await daemon.start()
     control.send("serving")
     loop = asyncio.get_running_loop()

@@ -6,6 +6,29 @@
 
 namespace game {
 
+namespace {
+
+ToldStory told_story(const townsfolk_story* given) {
+  ToldStory told;
+  if (given == nullptr) return told;
+  told.part = given->part;
+  told.picture_index = given->picture_index;
+  told.step = given->step;
+  told.total_steps = given->total_steps;
+  told.width = given->width;
+  told.height = given->height;
+  told.text_steps = given->text_steps;
+  told.seed = given->seed;
+  told.has_picture = given->has_picture != 0;
+  told.id = given->story_id;
+  told.title = given->story_concept.title;
+  told.media_type = given->media_type;
+  told.prompt = given->prompt;
+  return told;
+}
+
+}  // namespace
+
 Told::Told(const townsfolk_event& event)
     : kind(event.kind),
       status(event.status),
@@ -14,7 +37,9 @@ Told::Told(const townsfolk_event& event)
       dropped_events(event.dropped_events),
       text(event.text),
       session_id(event.session_id),
-      bytes(event.byte_count == 0 ? "" : std::string(reinterpret_cast<const char*>(event.bytes), event.byte_count)) {}
+      persona_id(event.persona_id),
+      bytes(event.byte_count == 0 ? "" : std::string(reinterpret_cast<const char*>(event.bytes), event.byte_count)),
+      story(told_story(event.story)) {}
 
 townsfolk_options in_town() {
   const char* address = std::getenv("TOWNSFOLK_TEST_ADDRESS");

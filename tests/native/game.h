@@ -23,6 +23,23 @@ constexpr bool kSanitized = true;
 constexpr bool kSanitized = false;
 #endif
 
+// What an event said of a story.
+struct ToldStory {
+  int32_t part = 0;
+  uint32_t picture_index = 0;
+  uint32_t step = 0;
+  uint32_t total_steps = 0;
+  uint32_t width = 0;
+  uint32_t height = 0;
+  uint32_t text_steps = 0;
+  uint64_t seed = 0;
+  bool has_picture = false;
+  std::string id;
+  std::string title;
+  std::string media_type;
+  std::string prompt;
+};
+
 // What an event said.
 struct Told {
   explicit Told(const townsfolk_event& event);
@@ -34,7 +51,9 @@ struct Told {
   uint32_t dropped_events;
   std::string text;
   std::string session_id;
+  std::string persona_id;
   std::string bytes;
+  ToldStory story;
 };
 
 // The options of a client of the scripted daemon that TOWNSFOLK_TEST_ADDRESS names.

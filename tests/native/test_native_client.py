@@ -6,6 +6,7 @@ as it was configured.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ import pytest
 
 from tests.conformance.clients import Missing, client_library
 from tests.conformance.scripted_town import ScriptedReply, ScriptedTown, write_town
+from tests.fake_painter import UNPAINTABLE
 from townsfolk.dialogue.saves import decode
 from townsfolk.models import DEFAULT_MODEL
 
@@ -32,10 +34,19 @@ TESTS = sorted(
     ".".join(names) for path in HERE.glob("*_test.cpp") for names in TEST.findall(path.read_text(encoding="utf-8"))
 )
 RESTORING = ["Restoring.OpenSessionsGoOnInTheNextDaemonAfterAKill"]  # launches a daemon of its own
+CONCEPT = {"hero": "Ines", "conflict": "the lamp shows sunken ships", "place": "a rock"}
 REPLIES = [
     ScriptedReply(("Hold your tongue.",), "Hold on to it, then.", gate="never opened", hold_after=len("Hold")),
     ScriptedReply(("Tell me all.",), "tick-tock-" * 150),
     ScriptedReply(("Hello.",), "Hello yourself."),
+    *[
+        ScriptedReply((f"Idea: {idea}",), json.dumps({**CONCEPT, "title": title}, ensure_ascii=False))
+        for idea, title in (("A light.", "Das alte Licht"), ("No end.", "Ohne Ende"), ("No picture.", "Unsichtbar"))
+    ],
+    ScriptedReply(("story_writer", "Ohne Ende"), "And then, and then", gate="never opened", hold_after=len("And")),
+    ScriptedReply(("story_writer",), "Ines lit the lamp. 🚢"),
+    ScriptedReply(("picture_prompter", "Unsichtbar"), UNPAINTABLE),
+    ScriptedReply(("picture_prompter",), "a lighthouse at night"),
 ]
 TOWN_SETTINGS = {"max_queued_turns": 10_000}
 # ThreadSanitizer sees how threads synchronise only in code that was built for it, which distributions' gRPC is not.

@@ -7,6 +7,7 @@ set TOWNSFOLK_TEST_ADDRESS to it.
 from __future__ import annotations
 
 import asyncio
+import json
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -14,23 +15,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.fakes import Line, Reply, ScriptedEngine, write_adapter, write_persona
+from tests.fake_painter import PickyPainter
+from tests.fakes import Line, Reply, ScriptedEngine, read_prompt, write_adapter, write_persona
 from townsfolk.config import Settings
 from townsfolk.daemon.server import Daemon
 from townsfolk.engine.messages import Finished
 
 
 class ObedientEngine(ScriptedEngine):
-    """Says what follows "echo: " in the player's words; to "hold …" a few letters and then nothing; else "Aye."."""
+    """Says what follows "echo: " in the player's words; to "hold …" a few letters and then nothing; else "Aye.".
+
+    An idea becomes a concept of that title. The story writer tells it, and the picture prompter repeats its title.
+    """
 
     async def generate(self, prompt: list[int], *args: Any, **kwargs: Any) -> Finished:
-        self.script.append(reply_to(spoken_last(self, prompt)))
+        words = spoken_last(self, prompt)
+        self.script.append(story_reply(read_prompt(prompt), words) or reply_to(words))
         return await super().generate(prompt, *args, **kwargs)
 
 
 def spoken_last(engine: ScriptedEngine, prompt: list[int]) -> str:
-    from tests.fakes import read_prompt
-
     return read_prompt(prompt).rpartition("<|im_start|>user\n")[2].partition("<|im_end|>")[0]
 
 
@@ -40,18 +44,32 @@ def reply_to(words: str) -> Reply:
     return Reply(words.partition("echo: ")[2] or "Aye.")
 
 
+def story_reply(prompt: str, words: str) -> Reply | None:
+    """What a part of a story is, or nothing if this is no story, or one to hold."""
+    if words.startswith("Idea: "):
+        concept = {"title": words.removeprefix("Idea: "), "hero": "Ines", "conflict": "sunken ships", "place": "a rock"}
+        return Reply(json.dumps(concept, ensure_ascii=False))
+    if not words.startswith("Title: ") or "hold " in words:
+        return None
+    title = words.removeprefix("Title: ").partition("\n")[0]
+    return Reply(f"Ines lit the lamp of {title}. 🚢" if "You are story_writer." in prompt else title)
+
+
 class RunningTown:
     """A daemon on a thread of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.engine = ObedientEngine()
+        self.painter = PickyPainter()
         personas = folder / "personas"
         for persona_id in ("smith", "elf"):
             write_adapter(write_persona(personas, persona_id), weights=persona_id.encode())
         write_persona(personas, "monk")
+        for persona_id in ("story_writer", "picture_prompter"):
+            write_adapter(write_persona(personas, persona_id, kind="task"), weights=persona_id.encode())
         daemon = {"address": "127.0.0.1:0", "drain_grace_s": 0}
         settings = Settings.model_validate({"daemon": daemon, "personas": {"folders": [personas]}})
-        self.daemon = Daemon(settings, self.engine)
+        self.daemon = Daemon(settings, self.engine, self.painter)
         self._stop = asyncio.Event()
         self._started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="scripted town")

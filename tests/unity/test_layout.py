@@ -22,6 +22,7 @@ ENUMS = {
     "FinishReason": ("townsfolk_finish_reason", "TOWNSFOLK_FINISH_"),
     "LinePriority": ("townsfolk_priority", "TOWNSFOLK_PRIORITY_"),
     "VariantKind": ("townsfolk_variant_kind", "TOWNSFOLK_VARIANT_"),
+    "StoryPart": ("townsfolk_story_part", "TOWNSFOLK_STORY_PART_"),
     "ConsoleStyle": ("townsfolk_console_style", "TOWNSFOLK_CONSOLE_"),
 }
 

@@ -57,7 +57,7 @@ def test_cancelled_lines_are_given_up_by_the_engine(run_in_town: RunInTown) -> N
 
 
 def test_no_line_is_left_behind(run_in_town: RunInTown) -> None:
-    for fixture in ("LineTests", "CancellationTests", "ClosingTests"):
+    for fixture in ("LineTests", "CancellationTests", "ClosingTests", "StoryTests"):
         _, town = run_in_town("Townsfolk.Client.Tests.dll", fixture)
         assert not town.engine.running
         assert not town.daemon.runner.registry.running

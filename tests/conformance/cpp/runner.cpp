@@ -163,6 +163,11 @@ const char* style_name(int32_t style) {
   return names[style];
 }
 
+const char* part_name(int32_t part) {
+  static const char* const names[] = {"unspecified", "concept", "story", "picture_prompt", "picture"};
+  return names[part];
+}
+
 int32_t priority_of(const std::string& name) {
   if (name == "background") return TOWNSFOLK_PRIORITY_BACKGROUND;
   if (name == "urgent") return TOWNSFOLK_PRIORITY_URGENT;
@@ -290,6 +295,7 @@ class Runner {
       return townsfolk_heard(client_, fields.given("turn"), static_cast<uint32_t>(fields.number("characters")));
     }
     if (command == "compare") return compare(fields);
+    if (command == "compose") return compose(fields);
     if (command == "execute") {
       return townsfolk_console_execute(client_, fields.given("line"), fields.given("session"), 0);
     }
@@ -340,6 +346,19 @@ class Runner {
     return number;
   }
 
+  townsfolk_request compose(const Fields& fields) {
+    townsfolk_compose_options options = {};
+    options.struct_size = sizeof options;
+    options.idea = fields.given("idea");
+    options.narrator_persona_id = fields.given("narrator");
+    options.picture_count = static_cast<uint32_t>(fields.number("pictures"));
+    options.picture_width = static_cast<uint32_t>(fields.number("width"));
+    options.picture_height = static_cast<uint32_t>(fields.number("height"));
+    options.has_picture_seed = fields.has("picture_seed");
+    options.picture_seed = static_cast<uint64_t>(fields.number("picture_seed"));
+    return townsfolk_compose(client_, &options);
+  }
+
   townsfolk_request number_of(const std::string& label) const {
     for (const auto& entry : labels_) {
       if (entry.second == label) return entry.first;
@@ -361,6 +380,7 @@ class Runner {
   void tell(const townsfolk_event& event) const {
     const std::string label = label_of(event);
     const std::string text(event.text, event.text_bytes);
+    if (event.story != nullptr) return tell_story(label, event, *event.story);
     tell_tokens(label, event);
     switch (event.kind) {
       case TOWNSFOLK_EVENT_CONNECTION:
@@ -435,6 +455,47 @@ class Runner {
         break;
       default:
         finish(Report("unknown_kind_" + std::to_string(event.kind), label), event);
+    }
+  }
+
+  static void tell_story(const std::string& label, const townsfolk_event& event, const townsfolk_story& story) {
+    const std::string text(event.text, event.text_bytes);
+    const std::string part = label + "/" + part_name(story.part) + "/" + std::to_string(story.picture_index);
+    switch (event.kind) {
+      case TOWNSFOLK_EVENT_STORY_PART_STARTED:
+        Report("started", part).with("persona", event.persona_id).send();
+        break;
+      case TOWNSFOLK_EVENT_STORY_DELTA:
+        Report("speech_delta", part).with("text", text).send();
+        break;
+      case TOWNSFOLK_EVENT_STORY_PART_FINISHED:
+        Report("finished", part)
+            .with("reason", finish_name(event.finish_reason))
+            .with("text", text)
+            .with("title", story.story_concept.title)
+            .with("last", "1")
+            .send();
+        break;
+      case TOWNSFOLK_EVENT_STORY_PART_FAILED:
+        Report("error", part).with("status", status_name(event.status)).with("text", text).with("last", "1").send();
+        break;
+      case TOWNSFOLK_EVENT_PICTURE:
+        Report("picture", part)
+            .with("media_type", story.media_type)
+            .with("width", std::to_string(story.width))
+            .with("height", std::to_string(story.height))
+            .with("seed", std::to_string(story.seed))
+            .with("begins", hex(event.bytes, 8))
+            .with("ends", hex(event.bytes + event.byte_count - 8, 8))
+            .send();
+        break;
+      case TOWNSFOLK_EVENT_STORY_FINISHED:
+        Report("composed", label)
+            .with("text", text)
+            .with("has_picture", story.has_picture ? "1" : "0")
+            .with("last", "1")
+            .send();
+        break;
     }
   }
 

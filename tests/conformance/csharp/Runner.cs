@@ -300,6 +300,12 @@ internal sealed class Runner : IDisposable
             case "compare":
                 await client.CompareAsync(Comparison(command), CompareHandlers(label), token);
                 return Event("compared", label).Last();
+            case "compose":
+                ComposedStory story = await client.ComposeAsync(Story(command), StoryHandlers(label), token);
+                return Event("composed", label)
+                    .With("text", story.Text)
+                    .With("has_picture", story.Pictures.Count > 0 ? "1" : "0")
+                    .Last();
             case "execute":
                 await client.ExecuteAsync(
                     command.Text("line"),
@@ -363,6 +369,53 @@ internal sealed class Runner : IDisposable
             Tokens = (variant, tokens) => Send(Tokens(label + "/" + variant, tokens)),
             Finished = (variant, line) => Send(Finished(label + "/" + variant, line).Last()),
             Failed = (variant, error) => Send(Failure(label + "/" + variant, error).Last())
+        };
+    }
+
+    private ComposeHandler StoryHandlers(string label)
+    {
+        return new ComposeHandler
+        {
+            PartStarted = part => Send(Event("started", Part(label, part.Part, part.PictureIndex)).With("persona", part.PersonaId)),
+            Text = delta => Send(Event("speech_delta", Part(label, delta.Part, delta.PictureIndex)).With("text", delta.Text)),
+            PartFinished = part => Send(Event("finished", Part(label, part.Part, part.PictureIndex))
+                .With("reason", Name(part.FinishReason))
+                .With("text", part.Text)
+                .With("title", part.Concept == null ? "" : part.Concept.Title)
+                .Last()),
+            Picture = picture => Send(Event("picture", Part(label, StoryPart.Picture, picture.PictureIndex))
+                .With("media_type", picture.MediaType)
+                .With("width", Number(picture.Width))
+                .With("height", Number(picture.Height))
+                .With("seed", picture.Seed.ToString(CultureInfo.InvariantCulture))
+                .With("begins", Hex(picture.Bytes.Take(8).ToArray()))
+                .With("ends", Hex(picture.Bytes.Skip(picture.Bytes.Length - 8).ToArray()))),
+            PictureFailed = (index, error) => Send(Failure(Part(label, StoryPart.Picture, index), error).Last())
+        };
+    }
+
+    private static string Part(string label, StoryPart part, int index)
+    {
+        return label + "/" + Name(part) + "/" + Number(index);
+    }
+
+    private static ComposeRequest Story(Message command)
+    {
+        PictureOptions pictures = new PictureOptions
+        {
+            Count = (int)command.Number("pictures", 0),
+            Width = (int)command.Number("width", 0),
+            Height = (int)command.Number("height", 0)
+        };
+        if (command.Text("picture_seed") != null)
+        {
+            pictures.Seed = (ulong)command.Number("picture_seed", 0);
+        }
+        return new ComposeRequest
+        {
+            Idea = command.Text("idea"),
+            NarratorPersonaId = command.Text("narrator"),
+            Pictures = pictures
         };
     }
 

@@ -20,6 +20,7 @@ from tests.conformance.python_client.events import (
     say_request,
     variant,
 )
+from tests.conformance.python_client.stories import STORY_TIMEOUT_S, StoryTeller, compose_request
 from tests.conformance.python_client.turns import TURN_TIMEOUT_S, Scene, Speaking, Turn
 from townsfolk.v1 import console_pb2, daemon_pb2, persona_pb2, preview_pb2, session_pb2
 from townsfolk.v1.console_pb2_grpc import ConsoleServiceStub
@@ -27,6 +28,7 @@ from townsfolk.v1.daemon_pb2_grpc import DaemonServiceStub
 from townsfolk.v1.persona_pb2_grpc import PersonaServiceStub
 from townsfolk.v1.preview_pb2_grpc import PreviewServiceStub
 from townsfolk.v1.session_pb2_grpc import SessionServiceStub
+from townsfolk.v1.story_pb2_grpc import StoryServiceStub
 
 
 class Client:
@@ -40,6 +42,7 @@ class Client:
         self._preview: Any = PreviewServiceStub(self._calls.channel)
         self._console: Any = ConsoleServiceStub(self._calls.channel)
         self._daemon: Any = DaemonServiceStub(self._calls.channel)
+        self._stories: Any = StoryServiceStub(self._calls.channel)
         self._turns: dict[str, Turn] = {}
         self._scenes: dict[str, Scene] = {}
         self._requests: dict[str, asyncio.Task[None]] = {}
@@ -164,6 +167,11 @@ class Client:
                 report("tokens", variant_label, token=[token.sampled.piece.hex() for token in response.tokens])
             report_event(variant_label, response.event)
         report("compared", label, last=True)
+
+    async def _compose(self, label: str, fields: Fields) -> None:
+        teller, request = StoryTeller(label), compose_request(fields)
+        async for response in self._calls.stream(self._stories.Compose, request, time.monotonic() + STORY_TIMEOUT_S):
+            teller.tell(response)
 
     async def _execute(self, label: str, fields: Fields) -> None:
         request = console_pb2.ExecuteRequest(line=fields["line"], session_id=fields.get("session"))

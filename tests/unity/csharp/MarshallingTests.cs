@@ -307,6 +307,79 @@ namespace Townsfolk.Marshalling
         }
 
         [Test]
+        public void EveryFieldOfAStoryArrives()
+        {
+            ComposeRequest request = new ComposeRequest
+            {
+                Idea = "ein Licht 😀",
+                NarratorPersonaId = "smith",
+                CastPersonaIds = new[] { "elf", "monk" },
+                Concept = new StoryConcept { Title = "t", Hero = "h", Conflict = "c", Place = "ü" },
+                Wish = "darker",
+                TargetWords = 120,
+                BaseModel = true,
+                DeadlineSeconds = 30.5,
+                Sampling = new Sampling { Seed = 5 },
+                Pictures = new PictureOptions
+                {
+                    Count = 2,
+                    Width = 640,
+                    Height = 480,
+                    Steps = 20,
+                    Seed = ulong.MaxValue,
+                    PromptsOnly = true,
+                    Style = "ink",
+                    NegativePrompt = "text"
+                }
+            };
+            List<string> told = new List<string>();
+            ComposeHandler handler = new ComposeHandler
+            {
+                PartStarted = part => told.Add(part.Part + " " + part.PictureIndex + " " + part.PersonaId),
+                Text = delta => told.Add(delta.Part + " " + delta.PictureIndex + " " + delta.Text),
+                PartFinished = part => told.Add(
+                    part.Part + " " + part.FinishReason + " " + part.Stats.CompletionTokens + " " + part.Text),
+                Progress = progress => told.Add(progress.PictureIndex + " " + progress.Step + "/" + progress.TotalSteps),
+                PictureFailed = (index, error) => told.Add(index + error.Message + error.Field + error.RetryAfter)
+            };
+            ComposedStory story = Pump.Result(client, client.ComposeAsync(request, handler));
+            Assert.That(told, Is.EqualTo(new[]
+            {
+                "PicturePrompt 3 picture_prompter",
+                "Story 2 日本 😀",
+                "Concept Stop 41 2|640|480|20|1|18446744073709551615|1|ink|text",
+                "1 3/20",
+                "1the brush is gonepicture.width00:00:01.5000000"
+            }));
+            Assert.That(story.Text, Is.EqualTo(
+                "ein Licht 😀|smith|elf,monk,|t/h/c/ü|darker|120|1|30.5|"
+                + "set=32 top_k=0 max=0 seed=5 t=0 top_p=0 min_p=0 rep=0"));
+            Assert.That(story.StoryId, Is.EqualTo("story-9"));
+            Assert.That(story.Concept.Title, Is.EqualTo("Törn"));
+            Assert.That(story.Seed, Is.EqualTo(7));
+            Assert.That(story.TextSteps, Is.EqualTo(90));
+            Assert.That(story.TextsSeconds, Is.EqualTo(4.5));
+            Assert.That(story.TotalSeconds, Is.EqualTo(12.5));
+            StoryPicture picture = story.Pictures[0];
+            Assert.That(picture.PictureIndex, Is.EqualTo(2));
+            Assert.That(picture.Bytes, Is.EqualTo(new byte[] { 0x89, (byte)'P', 0, 255 }));
+            Assert.That(picture.MediaType, Is.EqualTo("image/png"));
+            Assert.That(picture.Prompt, Is.EqualTo("a lighthouse"));
+            Assert.That(new[] { picture.Width, picture.Height, picture.Steps }, Is.EqualTo(new[] { 640, 480, 20 }));
+            Assert.That(picture.Seed, Is.EqualTo(ulong.MaxValue));
+        }
+
+        [Test]
+        public void WhatAStoryIsNotGivenIsNotGiven()
+        {
+            string pictures = "";
+            ComposeHandler handler = new ComposeHandler { PartFinished = part => pictures = part.Text };
+            ComposedStory story = Pump.Result(client, client.ComposeAsync(new ComposeRequest { Idea = "x" }, handler));
+            Assert.That(story.Text, Is.EqualTo("x|NULL||NULL|NULL|0|0|0|" + NoSampling));
+            Assert.That(pictures, Is.EqualTo("0|0|0|0|0|0|0|NULL|NULL"));
+        }
+
+        [Test]
         public void ConsoleLinesArrive()
         {
             List<ConsoleOutput> printed = new List<ConsoleOutput>();

@@ -253,6 +253,73 @@ townsfolk_request townsfolk_compare(townsfolk_client* client, const townsfolk_co
   return request;
 }
 
+static const char* concept_text(const townsfolk_story_concept* c) {
+  return c ? format("%s/%s/%s/%s", or_null(c->title), or_null(c->hero), or_null(c->conflict), or_null(c->place))
+           : "NULL";
+}
+
+static townsfolk_event* push_story(townsfolk_client* client, int kind, int last, const char* text,
+                                   townsfolk_story story) {
+  townsfolk_story* own = calloc(1, sizeof *own);
+  *own = story;
+  own->story_id = "story-9";
+  if (!own->media_type) own->media_type = own->prompt = "";
+  if (!own->story_concept.title) own->story_concept = (townsfolk_story_concept){"", "", "", ""};
+  townsfolk_event* event = push(client, kind, client->requests, last, text);
+  event->story = own;
+  return event;
+}
+
+townsfolk_request townsfolk_compose(townsfolk_client* client, const townsfolk_compose_options* o) {
+  static const uint8_t picture[] = {0x89, 'P', 0, 255};
+  if (o->struct_size != sizeof *o || (!o->idea && !o->story_concept)) {
+    last_error = "idea or story_concept must be given";
+    return 0;
+  }
+  ++client->requests;
+  const char* cast = "";
+  for (size_t i = 0; i < o->cast_count; i++) cast = format("%s%s,", cast, o->cast_persona_ids[i]);
+  const char* texts = format("%s|%s|%s|%s|%s|%u|%d|%g|%s", or_null(o->idea), or_null(o->narrator_persona_id), cast,
+                             concept_text(o->story_concept), or_null(o->wish), o->target_words, o->base_model,
+                             o->deadline_s, sampling_text(&o->sampling));
+  const char* pictures = format("%u|%u|%u|%u|%d|%llu|%d|%s|%s", o->picture_count, o->picture_width, o->picture_height,
+                                o->picture_steps, o->has_picture_seed, (unsigned long long)o->picture_seed,
+                                o->prompts_only, or_null(o->picture_style), or_null(o->picture_negative_prompt));
+  push_story(client, TOWNSFOLK_EVENT_STORY_PART_STARTED, 0, "",
+             (townsfolk_story){.part = TOWNSFOLK_STORY_PART_PICTURE_PROMPT, .picture_index = 3})
+      ->persona_id = "picture_prompter";
+  push_story(client, TOWNSFOLK_EVENT_STORY_DELTA, 0, "日本 😀",
+             (townsfolk_story){.part = TOWNSFOLK_STORY_PART_STORY, .picture_index = 2});
+  townsfolk_event* event =
+      push_story(client, TOWNSFOLK_EVENT_STORY_PART_FINISHED, 0, pictures,
+                 (townsfolk_story){
+                     .part = TOWNSFOLK_STORY_PART_CONCEPT, .story_concept = {"Törn", "h", "c", "p"}, .total_s = 2.5});
+  event->finish_reason = TOWNSFOLK_FINISH_STOP;
+  event->stats.completion_tokens = 41;
+  push_story(client, TOWNSFOLK_EVENT_PICTURE_PROGRESS, 0, "",
+             (townsfolk_story){.picture_index = 1, .step = 3, .total_steps = 20});
+  event = push_story(client, TOWNSFOLK_EVENT_STORY_PART_FAILED, 0, "the brush is gone",
+                     (townsfolk_story){.part = TOWNSFOLK_STORY_PART_PICTURE, .picture_index = 1});
+  event->status = TOWNSFOLK_UNAVAILABLE;
+  event->field = "picture.width";
+  event->retry_after_s = 1.5;
+  event = push_story(client, TOWNSFOLK_EVENT_PICTURE, 0, "",
+                     (townsfolk_story){.part = TOWNSFOLK_STORY_PART_PICTURE,
+                                       .picture_index = 2,
+                                       .step = 20,
+                                       .total_steps = 20,
+                                       .media_type = "image/png",
+                                       .prompt = "a lighthouse",
+                                       .width = 640,
+                                       .height = 480,
+                                       .seed = 18446744073709551615u});
+  event->bytes = picture;
+  event->byte_count = sizeof picture;
+  push_story(client, TOWNSFOLK_EVENT_STORY_FINISHED, 1, texts,
+             (townsfolk_story){.seed = 7, .has_picture = 1, .text_steps = 90, .total_s = 12.5, .texts_s = 4.5});
+  return client->requests;
+}
+
 townsfolk_request townsfolk_console_execute(townsfolk_client* client, const char* line, const char* session_id,
                                             uint32_t columns) {
   townsfolk_request request = ++client->requests;

@@ -46,6 +46,18 @@ namespace UnityEngine
         public T AddComponent<T>() where T : Component { return null; }
     }
 
+    public class Texture : Object { }
+
+    public sealed class Texture2D : Texture
+    {
+        public Texture2D(int width, int height) { }
+    }
+
+    public static class ImageConversion
+    {
+        public static bool LoadImage(this Texture2D tex, byte[] data, bool markNonReadable) { return true; }
+    }
+
     public class ScriptableObject : Object
     {
         public static T CreateInstance<T>() where T : ScriptableObject { return null; }
@@ -212,5 +224,10 @@ namespace UnityEngine.UI
     public class Text : Behaviour
     {
         public string text { get; set; }
+    }
+
+    public class RawImage : Behaviour
+    {
+        public Texture texture { get; set; }
     }
 }

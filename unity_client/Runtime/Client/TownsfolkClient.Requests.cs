@@ -160,6 +160,19 @@ namespace Townsfolk
                 handle, arena.Text(line, "line"), codePoints, arena.OptionalText(sessionId, "sessionId")));
         }
 
+        /// <summary>Writes a short story and has it illustrated, such as a book of the game. A picture that fails does not
+        /// lose the story; see <see cref="ComposedStory.PictureErrors"/>. Default handler: none. Default token: none.</summary>
+        public Task<ComposedStory> ComposeAsync(
+            ComposeRequest request, ComposeHandler handler = null, CancellationToken token = default(CancellationToken))
+        {
+            NotNull(request, "request");
+            return Start(new PendingStory(handler), token, arena =>
+            {
+                NativeComposeOptions native = NativeRequests.Compose(request, arena);
+                return NativeMethods.townsfolk_compose(handle, ref native);
+            });
+        }
+
         /// <summary>The daemon's numbers as JSON, named as in daemon.proto. Default token: none.</summary>
         public Task<string> GetStatsAsync(CancellationToken token = default(CancellationToken))
         {

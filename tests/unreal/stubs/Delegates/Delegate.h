@@ -77,3 +77,6 @@ public:
 	using Name = TStubDynamicMulticastDelegate<Type1, Type2, Type3>
 #define DECLARE_DYNAMIC_MULTICAST_DELEGATE_FourParams(Name, Type1, Name1, Type2, Name2, Type3, Name3, Type4, Name4)    \
 	using Name = TStubDynamicMulticastDelegate<Type1, Type2, Type3, Type4>
+#define DECLARE_DYNAMIC_MULTICAST_DELEGATE_SixParams(                                                                  \
+	Name, Type1, Name1, Type2, Name2, Type3, Name3, Type4, Name4, Type5, Name5, Type6, Name6)                          \
+	using Name = TStubDynamicMulticastDelegate<Type1, Type2, Type3, Type4, Type5, Type6>

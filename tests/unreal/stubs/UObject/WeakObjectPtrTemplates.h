@@ -24,6 +24,8 @@ template <typename T>
 class TObjectPtr
 {
 public:
+	TObjectPtr() = default;
+	TObjectPtr(T* Object);
 	T* Get() const;
 	operator T*() const;
 	T* operator->() const;

@@ -70,6 +70,16 @@ namespace Townsfolk
             return (IntPtr)pointers;
         }
 
+        public IntPtr StoryConcept(StoryConcept concept)
+        {
+            NativeStoryConcept* memory = (NativeStoryConcept*)Allocate(sizeof(NativeStoryConcept));
+            memory->Title = OptionalText(concept.Title, "Concept.Title");
+            memory->Hero = OptionalText(concept.Hero, "Concept.Hero");
+            memory->Conflict = OptionalText(concept.Conflict, "Concept.Conflict");
+            memory->Place = OptionalText(concept.Place, "Concept.Place");
+            return (IntPtr)memory;
+        }
+
         public void Dispose()
         {
             foreach (IntPtr block in blocks)

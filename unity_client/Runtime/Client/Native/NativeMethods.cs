@@ -79,6 +79,9 @@ namespace Townsfolk
             ClientHandle client, IntPtr line, int cursor, IntPtr sessionId);
 
         [DllImport(Library, CallingConvention = Cdecl)]
+        public static extern ulong townsfolk_compose(ClientHandle client, ref NativeComposeOptions options);
+
+        [DllImport(Library, CallingConvention = Cdecl)]
         public static extern ulong townsfolk_get_stats(ClientHandle client);
     }
 }

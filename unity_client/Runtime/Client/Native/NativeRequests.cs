@@ -73,6 +73,35 @@ namespace Townsfolk
             };
         }
 
+        public static NativeComposeOptions Compose(ComposeRequest request, NativeArena arena)
+        {
+            IList<string> cast = request.CastPersonaIds ?? new string[0];
+            PictureOptions pictures = request.Pictures ?? new PictureOptions { Count = 0 };
+            return new NativeComposeOptions
+            {
+                StructSize = (UIntPtr)sizeof(NativeComposeOptions),
+                Idea = arena.OptionalText(request.Idea, "Idea"),
+                NarratorPersonaId = arena.OptionalText(request.NarratorPersonaId, "NarratorPersonaId"),
+                CastPersonaIds = arena.Texts(cast, "CastPersonaIds"),
+                CastCount = (UIntPtr)cast.Count,
+                StoryConcept = request.Concept == null ? IntPtr.Zero : arena.StoryConcept(request.Concept),
+                Wish = arena.OptionalText(request.Wish, "Wish"),
+                PictureStyle = arena.OptionalText(pictures.Style, "Pictures.Style"),
+                PictureNegativePrompt = arena.OptionalText(pictures.NegativePrompt, "Pictures.NegativePrompt"),
+                PictureSeed = pictures.Seed.GetValueOrDefault(),
+                HasPictureSeed = pictures.Seed.HasValue ? 1 : 0,
+                PictureCount = NotNegative(pictures.Count, "Pictures.Count"),
+                PictureWidth = NotNegative(pictures.Width, "Pictures.Width"),
+                PictureHeight = NotNegative(pictures.Height, "Pictures.Height"),
+                PictureSteps = NotNegative(pictures.Steps, "Pictures.Steps"),
+                PromptsOnly = pictures.PromptsOnly ? 1 : 0,
+                TargetWords = NotNegative(request.TargetWords, "TargetWords"),
+                BaseModel = request.BaseModel ? 1 : 0,
+                DeadlineS = request.DeadlineSeconds,
+                Sampling = Sampling.ToNative(request.Sampling)
+            };
+        }
+
         private static NativeVariant Variant(CompareVariant variant, NativeArena arena)
         {
             return new NativeVariant

@@ -90,6 +90,40 @@ namespace Townsfolk
     }
 
     [StructLayout(LayoutKind.Sequential)]
+    internal struct NativeStoryConcept
+    {
+        public IntPtr Title;
+        public IntPtr Hero;
+        public IntPtr Conflict;
+        public IntPtr Place;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct NativeComposeOptions
+    {
+        public UIntPtr StructSize;
+        public IntPtr Idea;
+        public IntPtr NarratorPersonaId;
+        public IntPtr CastPersonaIds;
+        public UIntPtr CastCount;
+        public IntPtr StoryConcept;
+        public IntPtr Wish;
+        public IntPtr PictureStyle;
+        public IntPtr PictureNegativePrompt;
+        public ulong PictureSeed;
+        public int HasPictureSeed;
+        public uint PictureCount;
+        public uint PictureWidth;
+        public uint PictureHeight;
+        public uint PictureSteps;
+        public int PromptsOnly;
+        public uint TargetWords;
+        public int BaseModel;
+        public double DeadlineS;
+        public NativeSampling Sampling;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
     internal struct NativePersona
     {
         public IntPtr Id;
@@ -141,6 +175,26 @@ namespace Townsfolk
     }
 
     [StructLayout(LayoutKind.Sequential)]
+    internal struct NativeStory
+    {
+        public IntPtr StoryId;
+        public int Part;
+        public uint PictureIndex;
+        public uint Step;
+        public uint TotalSteps;
+        public NativeStoryConcept StoryConcept;
+        public IntPtr MediaType;
+        public IntPtr Prompt;
+        public uint Width;
+        public uint Height;
+        public ulong Seed;
+        public int HasPicture;
+        public uint TextSteps;
+        public double TotalS;
+        public double TextsS;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
     internal struct NativeEvent
     {
         public int Kind;
@@ -179,5 +233,6 @@ namespace Townsfolk
         public IntPtr Tokens;
         public UIntPtr TokenProbabilityCount;
         public NativeTurnStats Stats;
+        public IntPtr Story;
     }
 }

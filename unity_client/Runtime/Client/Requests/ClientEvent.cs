@@ -22,7 +22,14 @@ namespace Townsfolk
         Completions = 15,
         Compared = 16,
         Stats = 17,
-        SceneClosed = 18
+        SceneClosed = 18,
+        StoryPartStarted = 19,
+        StoryDelta = 20,
+        StoryPartFinished = 21,
+        StoryPartFailed = 22,
+        PictureProgress = 23,
+        Picture = 24,
+        StoryFinished = 25
     }
 
     // A townsfolk_event as managed values, taken while the library's own are valid. Only what the kind names is read, so
@@ -57,6 +64,7 @@ namespace Townsfolk
         public IReadOnlyList<TokenProbability> Tokens;
         public TownsfolkException Error;
         public TurnStats Stats;
+        public StoryEvent Story;
 
         public static unsafe ClientEvent Read(NativeEvent* native)
         {
@@ -115,6 +123,28 @@ namespace Townsfolk
                     e.Completions = EventLists.Completions(native);
                     e.ReplaceStart = native->ReplaceStart;
                     e.ReplaceEnd = native->ReplaceEnd;
+                    break;
+                case EventKind.StoryPartStarted:
+                    e.PersonaId = NativeText.Read(native->PersonaId);
+                    e.Story = StoryEvent.Read((NativeStory*)native->Story);
+                    break;
+                case EventKind.StoryPartFinished:
+                    e.FinishReason = (FinishReason)native->FinishReason;
+                    e.Stats = new TurnStats(native->Stats);
+                    e.Story = StoryEvent.Read((NativeStory*)native->Story);
+                    break;
+                case EventKind.StoryPartFailed:
+                    e.Error = ReadError(native, e.Text);
+                    e.Story = StoryEvent.Read((NativeStory*)native->Story);
+                    break;
+                case EventKind.Picture:
+                    e.Bytes = NativeText.ReadBytes(native->Bytes, native->ByteCount);
+                    e.Story = StoryEvent.Read((NativeStory*)native->Story);
+                    break;
+                case EventKind.StoryDelta:
+                case EventKind.PictureProgress:
+                case EventKind.StoryFinished:
+                    e.Story = StoryEvent.Read((NativeStory*)native->Story);
                     break;
                 case EventKind.Stats:
                     e.Json = NativeText.Read(native->Json);

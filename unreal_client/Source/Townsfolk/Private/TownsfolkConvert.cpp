@@ -63,6 +63,33 @@ ETownsfolkFinishReason FinishReasonFrom(int32 Reason)
 	}
 }
 
+ETownsfolkStoryPart StoryPartFrom(int32 Part)
+{
+	switch (Part)
+	{
+	case TOWNSFOLK_STORY_PART_CONCEPT:
+		return ETownsfolkStoryPart::Concept;
+	case TOWNSFOLK_STORY_PART_STORY:
+		return ETownsfolkStoryPart::Story;
+	case TOWNSFOLK_STORY_PART_PICTURE_PROMPT:
+		return ETownsfolkStoryPart::PicturePrompt;
+	case TOWNSFOLK_STORY_PART_PICTURE:
+		return ETownsfolkStoryPart::Picture;
+	default:
+		return ETownsfolkStoryPart::Unknown;
+	}
+}
+
+FTownsfolkStoryConcept StoryConceptFrom(const townsfolk_story_concept& Concept)
+{
+	FTownsfolkStoryConcept Result;
+	Result.Title = FromUtf8(Concept.title);
+	Result.Hero = FromUtf8(Concept.hero);
+	Result.Conflict = FromUtf8(Concept.conflict);
+	Result.Place = FromUtf8(Concept.place);
+	return Result;
+}
+
 FTownsfolkTurnStats StatsFrom(const townsfolk_turn_stats& Stats)
 {
 	FTownsfolkTurnStats Result;

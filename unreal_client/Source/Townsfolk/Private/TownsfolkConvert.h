@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include "TownsfolkStoryTypes.h"
 #include "TownsfolkTypes.h"
 #include "TownsfolkUtf8.h"
 
@@ -15,6 +16,8 @@ FTownsfolkError ErrorFrom(const townsfolk_event& Event);
 FTownsfolkError ErrorFrom(int32 Status, const std::string& Message, const std::string& Field, double RetryAfterSeconds);
 FTownsfolkPersona PersonaFrom(const townsfolk_persona& Persona);
 ETownsfolkFinishReason FinishReasonFrom(int32 Reason);
+ETownsfolkStoryPart StoryPartFrom(int32 Part);
+FTownsfolkStoryConcept StoryConceptFrom(const townsfolk_story_concept& Concept);
 FTownsfolkTurnStats StatsFrom(const townsfolk_turn_stats& Stats);
 
 /** From an event of kind FINISHED. */

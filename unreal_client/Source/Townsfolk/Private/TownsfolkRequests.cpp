@@ -45,6 +45,29 @@ struct FNativeVariants
 	std::vector<townsfolk_variant> Values;
 	std::vector<const townsfolk_variant*> Pointers;
 };
+/** Texts as the C interface takes them. */
+struct FNativeTexts
+{
+	explicit FNativeTexts(const TArray<FString>& Given)
+	{
+		for (const FString& Text : Given)
+		{
+			Texts.push_back(Townsfolk::ToUtf8(Text));
+		}
+		for (const std::string& Text : Texts)
+		{
+			Pointers.push_back(Text.c_str());
+		}
+	}
+
+	std::vector<std::string> Texts;
+	std::vector<const char*> Pointers;
+};
+
+uint32 CountFrom(int32 Count)
+{
+	return static_cast<uint32>(FMath::Max(Count, 0));
+}
 } // namespace
 
 FTownsfolkRequests::FTownsfolkRequests(const FTownsfolkConnection& Connection)
@@ -122,32 +145,54 @@ townsfolk_request FTownsfolkRequests::Compare(const FTownsfolkCompare& Compariso
 	Options.situation = Townsfolk::FSayLine::OrNull(Situation);
 	Options.variants = Variants.Pointers.data();
 	Options.variant_count = Variants.Pointers.size();
-	Options.top_tokens = static_cast<uint32>(FMath::Max(Comparison.TopTokens, 0));
+	Options.top_tokens = CountFrom(Comparison.TopTokens);
 	Options.sampling = Townsfolk::SamplingFrom(Comparison.Sampling);
 	return Request(
 		MoveTemp(OnEvent), [&Options](townsfolk_client* Client) { return townsfolk_compare(Client, &Options); });
 }
 
+townsfolk_request FTownsfolkRequests::Compose(const FTownsfolkStoryRequest& Story, FTownsfolkEventDelegate OnEvent)
+{
+	const std::string Idea = Townsfolk::ToUtf8(Story.Idea);
+	const std::string Narrator = Townsfolk::ToUtf8(Story.NarratorPersonaId);
+	const std::string Wish = Townsfolk::ToUtf8(Story.Wish);
+	const std::string Style = Townsfolk::ToUtf8(Story.PictureStyle);
+	const std::string Title = Townsfolk::ToUtf8(Story.Concept.Title);
+	const std::string Hero = Townsfolk::ToUtf8(Story.Concept.Hero);
+	const std::string Conflict = Townsfolk::ToUtf8(Story.Concept.Conflict);
+	const std::string Place = Townsfolk::ToUtf8(Story.Concept.Place);
+	const townsfolk_story_concept Earlier = {Title.c_str(), Hero.c_str(), Conflict.c_str(), Place.c_str()};
+	const FNativeTexts Cast(Story.CastPersonaIds);
+	townsfolk_compose_options Options = {};
+	Options.struct_size = sizeof(Options);
+	Options.idea = Townsfolk::FSayLine::OrNull(Idea);
+	Options.narrator_persona_id = Townsfolk::FSayLine::OrNull(Narrator);
+	Options.cast_persona_ids = Cast.Pointers.data();
+	Options.cast_count = Cast.Pointers.size();
+	Options.story_concept = Title.empty() ? nullptr : &Earlier;
+	Options.wish = Townsfolk::FSayLine::OrNull(Wish);
+	Options.picture_style = Townsfolk::FSayLine::OrNull(Style);
+	Options.picture_count = CountFrom(Story.PictureCount);
+	Options.picture_width = CountFrom(Story.PictureWidth);
+	Options.picture_height = CountFrom(Story.PictureHeight);
+	Options.target_words = CountFrom(Story.TargetWords);
+	Options.deadline_s = Story.DeadlineSeconds;
+	Options.sampling = Townsfolk::SamplingFrom(Story.Sampling);
+	return Request(
+		MoveTemp(OnEvent), [&Options](townsfolk_client* Client) { return townsfolk_compose(Client, &Options); });
+}
+
 townsfolk_request FTownsfolkRequests::OpenSession(const FString& SessionId, const TArray<FString>& PersonaIds,
 	const FString& PlayerName, FTownsfolkEventDelegate OnEvent)
 {
-	std::vector<std::string> Ids;
-	for (const FString& PersonaId : PersonaIds)
-	{
-		Ids.push_back(Townsfolk::ToUtf8(PersonaId));
-	}
-	std::vector<const char*> Pointers;
-	for (const std::string& Id : Ids)
-	{
-		Pointers.push_back(Id.c_str());
-	}
+	const FNativeTexts Ids(PersonaIds);
 	const std::string Session = Townsfolk::ToUtf8(SessionId);
 	const std::string Player = Townsfolk::ToUtf8(PlayerName);
 	townsfolk_session_options Options = {};
 	Options.struct_size = sizeof(Options);
 	Options.session_id = Townsfolk::FSayLine::OrNull(Session);
-	Options.persona_ids = Pointers.data();
-	Options.persona_count = Pointers.size();
+	Options.persona_ids = Ids.Pointers.data();
+	Options.persona_count = Ids.Pointers.size();
 	Options.player_name = Townsfolk::FSayLine::OrNull(Player);
 	return Request(
 		MoveTemp(OnEvent), [&Options](townsfolk_client* Client) { return townsfolk_open_session(Client, &Options); });

@@ -4,6 +4,7 @@
 
 #include "CoreMinimal.h"
 #include "TownsfolkConnection.h"
+#include "TownsfolkStoryTypes.h"
 #include "TownsfolkTypes.h"
 
 /**
@@ -33,6 +34,7 @@ public:
 	townsfolk_request ListPersonas(FTownsfolkEventDelegate OnEvent);
 	townsfolk_request Say(const FTownsfolkSay& Line, FTownsfolkEventDelegate OnEvent);
 	townsfolk_request Compare(const FTownsfolkCompare& Comparison, FTownsfolkEventDelegate OnEvent);
+	townsfolk_request Compose(const FTownsfolkStoryRequest& Story, FTownsfolkEventDelegate OnEvent);
 
 	/** Opens a session; an empty id lets the daemon choose one, an empty name leaves the player unknown. */
 	townsfolk_request OpenSession(const FString& SessionId, const TArray<FString>& PersonaIds,
