@@ -66,7 +66,7 @@ def test_demo_with_an_unknown_persona_is_one_sentence(run: Command, town: Script
 def test_demo_asks_a_task_only_if_it_is_named(run: Command, town: ScriptedTown) -> None:
     outcome = run("demo", "--address", town.address, "--personas", "old_knight,story_writer")
     assert outcome.code == 0, outcome.err
-    assert [asked.persona_id for asked in town.asked] == ["old_knight", "story_writer"] * 2
+    assert sorted(asked.persona_id for asked in town.asked) == ["old_knight"] * 2 + ["story_writer"] * 2
     assert run("demo", "--address", town.address).code == 0
     assert {asked.persona_id for asked in town.asked[4:]} == set(NAMES)
 
