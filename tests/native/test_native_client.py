@@ -1,7 +1,7 @@
 """The native client's promises: its own tests beside a real daemon on a scripted engine, and what its library shows.
 
-TOWNSFOLK_NATIVE_BUILD names another build folder than ``build/native-tests``, such as one with sanitizers. It is built
-as it was configured.
+They are built beside the library of ``make native``, out of the same objects. TOWNSFOLK_NATIVE_BUILD names another build
+folder, such as one with sanitizers. It is built as it was configured.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from townsfolk.models import DEFAULT_MODEL
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
-BUILD = Path(os.environ.get("TOWNSFOLK_NATIVE_BUILD") or REPOSITORY / "build" / "native-tests").resolve()
+BUILD = Path(os.environ.get("TOWNSFOLK_NATIVE_BUILD") or REPOSITORY / "build" / "native").resolve()
 SCRIPTED_DAEMON = HERE / "launch" / "scripted_daemon.py"
 TEST = re.compile(r"^TEST\((\w+), (\w+)\)", re.MULTILINE)
 TESTS = sorted(

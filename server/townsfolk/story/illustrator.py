@@ -86,13 +86,13 @@ class Illustrator:
         painting = asyncio.ensure_future(painter.paint(order, on_step))
         painting.add_done_callback(lambda _: news.set())
         try:
-            while True:
-                await news.wait()
-                news.clear()
+            while latest or not painting.done():
                 if latest:
                     await tell(PictureProgress(*latest.pop(), index))
-                if painting.done():
-                    return await painting
+                else:
+                    news.clear()
+                    await news.wait()
+            return await painting
         except (TownsfolkError, asyncio.CancelledError):
             raise
         except Exception as error:

@@ -82,6 +82,7 @@ def greedy_line(model: torch.nn.Module, prompt: list[int]) -> tuple[list[int], t
     return tokens, scores
 
 
+@pytest.mark.slow  # transformers reads every line anew for each of its tokens
 def test_a_mixed_batch_in_fp32_equals_transformers_and_peft_token_by_token(
     real_model_path: Path, reference: Reference
 ) -> None:

@@ -24,7 +24,10 @@ from townsfolk.engine.messages import AdapterRef, SamplingParams
 from townsfolk.engine.process import EngineProcess
 from townsfolk.errors import FailedPrecondition, NotFound, TownsfolkError, Unavailable
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="TensorRT-LLM is for Linux")
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="TensorRT-LLM is for Linux"),
+    pytest.mark.slow,  # an engine process for each test
+]
 
 SHORT = SamplingParams(temperature=0.0, max_tokens=4)
 FAILING, CRASHING = 300, 301  # tokens on which the double fails a line, or goes down
