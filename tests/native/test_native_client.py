@@ -1,7 +1,7 @@
 """The native client's promises: its own tests beside a real daemon on a scripted engine, and what its library shows.
 
-They are built beside the library of ``make native``, out of the same objects. TOWNSFOLK_NATIVE_BUILD names another build
-folder, such as one with sanitizers. It is built as it was configured.
+They are built beside the library of ``make native``, out of the same objects. TOWNSFOLK_NATIVE_BUILD names another
+build folder, such as one with sanitizers. It is built as it was configured.
 """
 
 from __future__ import annotations
