@@ -78,4 +78,4 @@ async def _player(
             outcome.first_token_s.append(first - asked)
             outcome.line_s.append(now - asked)
             outcome.tokens += tokens
-        await asyncio.sleep(dice.expovariate(1 / talk.think_s))
+        await asyncio.sleep(min(dice.expovariate(1 / talk.think_s), max(0.0, until - time.monotonic())))
