@@ -58,7 +58,7 @@ async def _player(
     dialogue: DialogueServiceStub, personas: Sequence[str], talk: Talk, dice: random.Random, since: float, until: float,
     outcome: Outcome,
 ) -> None:  # fmt: skip
-    await asyncio.sleep(dice.expovariate(1 / talk.think_s))
+    await _think(talk, dice, until)
     while time.monotonic() < until:
         length = max(2, round(dice.expovariate(1 / talk.reply_tokens)))
         request = SayRequest(
@@ -78,4 +78,9 @@ async def _player(
             outcome.first_token_s.append(first - asked)
             outcome.line_s.append(now - asked)
             outcome.tokens += tokens
-        await asyncio.sleep(min(dice.expovariate(1 / talk.think_s), max(0.0, until - time.monotonic())))
+        await _think(talk, dice, until)
+
+
+async def _think(talk: Talk, dice: random.Random, until: float) -> None:
+    """For a while, but not beyond the end."""
+    await asyncio.sleep(min(dice.expovariate(1 / talk.think_s), max(0.0, until - time.monotonic())))
