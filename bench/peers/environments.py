@@ -71,8 +71,10 @@ def _run(command: list[str], log: Path, report: Callable[[str], None]) -> None:
         assert child.stdout is not None
         child.stdin.close()
         last = ""
-        for line in child.stdout:
-            last = line.strip() or last
-            report(last)
+        with child.stdout:
+            for line in child.stdout:
+                last = line.strip() or last
+                report(last)
+        child.wait()
     if child.returncode != 0:
         raise ChildError(f"it could not be installed: {last_line(log) or last}")

@@ -298,11 +298,10 @@ async def test_a_damaged_adapter_is_refused(engine: Engine, world: World, tmp_pa
 
 async def test_prompts_read_with_one_adapter_are_reused_with_that_one_only(engine: Engine, world: World) -> None:
     async def cached(adapter: AdapterRef | None, seed: int) -> int:
-        heard = Heard()
+        before = (await engine.stats()).cached_prompt_tokens
         prompt = prompt_of(96, 77) + prompt_of(5, seed)
-        await engine.generate(prompt, GREEDY, [], heard, adapter)
-        assert heard.tokens == world.line(prompt, adapter)
-        return heard.starts[0].cached_tokens
+        assert await say(engine, prompt, adapter) == world.line(prompt, adapter)
+        return (await engine.stats()).cached_prompt_tokens - before
 
     assert await cached(world.adapters[2], 1) == 0
     assert await cached(world.adapters[2], 2) >= 64
@@ -343,9 +342,9 @@ async def test_an_adapter_is_scaled_or_refused(engine: Engine, world: World) -> 
     if engine.info.capabilities.adapter_scale:
         assert await say(engine, prompt_of(9), half) != world.line(prompt_of(9), world.adapters[0])
         return
-    with pytest.raises(FailedPrecondition, match="scale 1"):
+    with pytest.raises(FailedPrecondition, match=r"scale( than)? 1"):
         await say(engine, prompt_of(9), half)
-    with pytest.raises(FailedPrecondition, match="scale 1"):
+    with pytest.raises(FailedPrecondition, match=r"scale( than)? 1"):
         await engine.load_adapter(half)
 
 

@@ -28,6 +28,7 @@ from townsfolk.engine.embedded import json_grammar
 from townsfolk.engine.embedded.checkpoint import open_checkpoint
 from townsfolk.engine.embedded.engine import EmbeddedEngine
 from townsfolk.engine.embedded.start import choose_dtype
+from townsfolk.engine.json_schema import MAX_SCHEMA_OBJECTS
 from townsfolk.engine.messages import Generate, SamplingParams
 
 WORDS = {"type": "string", "maxLength": 12}
@@ -297,8 +298,8 @@ def test_a_bad_schema_ends_its_own_line_with_one_sentence(name: str, model: Path
 
 def test_the_longest_chain_of_schemas_that_is_allowed_does_not_overflow_the_stack(model: Path) -> None:
     engine = make_engine(model)
-    longest = chain((json_grammar.MAX_SCHEMA_OBJECTS - 3) // 2)
-    assert longest.count("{") in range(json_grammar.MAX_SCHEMA_OBJECTS - 1, json_grammar.MAX_SCHEMA_OBJECTS + 1)
+    longest = chain((MAX_SCHEMA_OBJECTS - 3) // 2)
+    assert longest.count("{") in range(MAX_SCHEMA_OBJECTS - 1, MAX_SCHEMA_OBJECTS + 1)
     check_json(engine, run_lines(engine, [guided(1, json.loads(longest), sampled(1))])[1], json.loads(longest))
 
 

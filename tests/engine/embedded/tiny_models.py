@@ -24,6 +24,11 @@ from transformers import (
 )
 
 VOCABULARY = 384
+CORPUS = [
+    "the quick brown fox jumps over the lazy dog at the old stone gate",
+    "a traveller in a grey cloak asked the miller for bread, water and the way to the harbour",
+    "nobody had seen the lighthouse keeper since winter, though every night his lamp still burned",
+]
 CONTROL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 SIZES: dict[str, Any] = {
     "vocab_size": VOCABULARY,
@@ -69,7 +74,8 @@ def tiny_tokenizer() -> Tokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(["the quick brown fox jumps over the lazy dog at the old stone gate"] * 4, trainer)
+    tokenizer.train_from_iterator(CORPUS * 4, trainer)
+    assert tokenizer.get_vocab_size() == VOCABULARY  # every id that the models know is a token
     return tokenizer
 
 

@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tests.engine.remote.protocol_server import ProtocolServer
 from tests.fakes import tiny_tokenizer, tiny_tokenizer_json
@@ -65,11 +67,11 @@ def chat(player: str) -> list[int]:
 
 
 def write_adapter(folder: Path, seed: int = 0, **config: Any) -> AdapterRef:
-    """A folder that looks like an adapter from outside; nobody here reads its weights."""
+    """A folder that looks like an adapter from outside; nobody here applies its weights."""
     folder.mkdir(parents=True)
     document = {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "bias": "none"} | config
     (folder / "adapter_config.json").write_text(json.dumps(document), "utf-8")
-    (folder / "adapter_model.safetensors").write_bytes(b"weights" * (seed + 1))
+    save_file({"lora_A": np.full((8, 2), seed, np.float32)}, folder / "adapter_model.safetensors")
     return AdapterRef(adapter_digest(folder), str(folder))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,8 @@ def test_without_a_store_the_persona_s_own_folder_is_named(adapter: AdapterRef) 
     assert placed.path == str(Path(adapter.path).resolve())
 
 
-def test_an_adapter_that_changed_on_disk_is_refused(adapter: AdapterRef, store: Path) -> None:
-    (Path(adapter.path) / "adapter_model.safetensors").write_bytes(b"other")
+def test_an_adapter_that_changed_on_disk_is_refused(adapter: AdapterRef, store: Path, tmp_path: Path) -> None:
+    shutil.copy(Path(write_adapter(tmp_path / "other", seed=1).path) / "adapter_model.safetensors", adapter.path)
     with pytest.raises(FailedPrecondition, match="changed on disk"):
         AdapterStore(store, "", "tiny", 64).place(adapter, needs_store=False)
     assert list(store.iterdir()) == []
@@ -58,6 +59,15 @@ def test_an_unsupported_adapter_never_reaches_a_server(tmp_path: Path, store: Pa
         AdapterStore(store, "", "tiny", 64).place(ref, needs_store=False)
     with pytest.raises(NotFound):
         AdapterStore(store, "", "tiny", 64).place(AdapterRef("0" * 64, str(tmp_path / "none")), needs_store=False)
+    assert list(store.iterdir()) == []
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 6, 100, -1])
+def test_weights_that_are_cut_short_never_reach_a_server(adapter: AdapterRef, store: Path, kept_bytes: int) -> None:
+    weights = Path(adapter.path) / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:kept_bytes])
+    with pytest.raises(InvalidArgument, match="damaged or cut short"):
+        AdapterStore(store, "", "tiny", 64).place(AdapterRef(adapter_digest(Path(adapter.path)), adapter.path))
     assert list(store.iterdir()) == []
 
 

@@ -195,7 +195,7 @@ async def test_an_adapter_is_not_unloaded_under_a_line(
     await engine.load_adapter(adapter)
     go_on = hold(server)
     line, _ = await held_line(engine, adapter)
-    with pytest.raises(FailedPrecondition, match="using this adapter"):
+    with pytest.raises(FailedPrecondition, match="in use"):
         await engine.unload_adapter(adapter.digest)
     go_on.set()
     await line

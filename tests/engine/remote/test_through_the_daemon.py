@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import grpc
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from tests.engine.remote.conftest import KINDS, PATIENCE_S, StartServer
 from tests.fakes import write_adapter, write_persona
@@ -25,7 +27,7 @@ async def test_a_persona_speaks_with_its_adapter(
     kind: str, model: Path, store: Path, start_server: StartServer, tmp_path: Path
 ) -> None:
     folder = tmp_path / "personas"
-    adapter = write_adapter(write_persona(folder, "smith"), weights=b"smith")
+    adapter = write_adapter(write_persona(folder, "smith"), weights=save({"lora_A": np.zeros((8, 2), np.float32)}))
     ref = AdapterRef(adapter_digest(adapter), str(adapter))
     server = await start_server(kind, *([ref] if kind == "llama_cpp" else []))
     settings = Settings.model_validate(

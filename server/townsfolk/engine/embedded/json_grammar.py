@@ -18,17 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from townsfolk.dialogue.tokenizer import without_added_tokens
 from townsfolk.engine.embedded.guide import Guide, refused
-from townsfolk.errors import FailedPrecondition, InvalidArgument, TownsfolkError
+from townsfolk.engine.json_schema import check_schema, check_schema_size
+from townsfolk.errors import FailedPrecondition, TownsfolkError
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
 log = getLogger(__name__)
 
-MAX_SCHEMA_BYTES = 65_536
-# The compiler descends from schema to schema, through references too, and a stack that overflows ends the process.
-# llguidance 1.9 takes about 8 KiB a level; the stack has room for four times as many as there can be.
-MAX_SCHEMA_OBJECTS = 512
+# For the deepest schema that is let through; see json_schema.MAX_SCHEMA_OBJECTS.
 COMPILER_STACK_BYTES = 16 << 20
 KEPT_GRAMMARS = 16  # for the next line with the same schema
 # As json.dumps writes it. White space wherever JSON allows it is a trap: a small model may never come out of it.
@@ -82,11 +80,7 @@ class GrammarCompiler:
         Raises ``InvalidArgument`` at once for a schema that is too long. The future raises ``InvalidArgument`` for
         what is wrong with the schema, ``FailedPrecondition`` where this installation or model can guide no line.
         """
-        size = len(schema.encode("utf-8", "surrogatepass"))
-        if size > MAX_SCHEMA_BYTES:
-            raise InvalidArgument(
-                f"the JSON schema has {size} bytes, more than the {MAX_SCHEMA_BYTES} allowed", field="json_schema"
-            )
+        check_schema_size(schema)
         future = self._grammars.get(schema)
         if future is None:
             future = self._grammars[schema] = self._submit(schema)
@@ -154,28 +148,6 @@ class GrammarCompiler:
         except BaseException as panic:
             log.exception("llguidance failed")
             raise _unusable("it cannot be read") from panic
-
-
-def check_schema(schema: str) -> None:
-    """Raise ``InvalidArgument`` unless ``schema`` is a JSON object, with no more in it than the compiler bears."""
-    objects = 0
-
-    def count(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        nonlocal objects
-        objects += 1
-        return dict(pairs)
-
-    try:
-        value = json.loads(schema, object_pairs_hook=count)
-    except (ValueError, RecursionError) as error:
-        raise InvalidArgument(f"the JSON schema is not valid JSON: {error}", field="json_schema") from error
-    if not isinstance(value, dict):
-        raise InvalidArgument("the JSON schema must be a JSON object", field="json_schema")
-    if objects > MAX_SCHEMA_OBJECTS:
-        raise InvalidArgument(
-            f"the JSON schema has {objects} objects in it, more than the {MAX_SCHEMA_OBJECTS} allowed",
-            field="json_schema",
-        )
 
 
 def _with_names_nobody_can_write(tokenizer_json: str) -> str:

@@ -57,6 +57,7 @@ class AdapterStore:
         folder = Path(ref.path)
         config = read_adapter_config(folder)
         self._check(folder, config, honours_patterns)
+        _check_weights(folder / WEIGHTS_FILE)
         if adapter_digest(folder) != ref.digest:
             raise FailedPrecondition(
                 f"the adapter at {folder} has changed on disk; reload the persona", field="adapter"
@@ -128,3 +129,21 @@ class AdapterStore:
                 field="engine.remote.adapter_store",
             ) from error
         return on_server
+
+
+def _check_weights(path: Path) -> None:
+    """Refuse a file that servers could not read: what they say of it differs, and some say it only in their log."""
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError as error:
+        raise FailedPrecondition(
+            "adapters for servers are checked with safetensors; install it with: pip install 'townsfolk[remote]'",
+            field="adapter",
+        ) from error
+    try:
+        with safe_open(path, framework="np") as weights:
+            empty = not weights.keys()
+    except (SafetensorError, OSError) as error:
+        raise InvalidArgument(f"{path} is damaged or cut short: {error}", field="adapter") from error
+    if empty:
+        raise InvalidArgument(f"{path} holds no LoRA weights", field="adapter")

@@ -209,7 +209,7 @@ class Endpoint:
     async def unload(self, digest: str) -> None:
         """Have an adapter forgotten. Raises ``FailedPrecondition`` while a line uses it."""
         if self.lines[digest]:
-            raise FailedPrecondition("a line is using this adapter", field="adapter")
+            raise FailedPrecondition("the adapter is in use by a line; cancel it or wait", field="adapter")
         held = self._held.pop(digest, None)
         if held is not None:
             self._handles.pop(held.name, None)

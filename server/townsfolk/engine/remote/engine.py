@@ -22,6 +22,7 @@ from townsfolk.config import EngineSettings
 from townsfolk.dialogue.tokenizer import TextTokenizer
 from townsfolk.engine import declared
 from townsfolk.engine.interface import LineListener
+from townsfolk.engine.json_schema import check_schema
 from townsfolk.engine.messages import (
     MAX_TOP_TOKENS,
     AdapterLoaded,
@@ -186,15 +187,24 @@ class RemoteEngine:
     ) -> Finished:
         if not self.ready:
             raise Unavailable("no server of engine.remote takes lines now; try again shortly", retry_after_s=1.0)
-        self._check(prompt, sampling, top_tokens, adapter)
+        self._check(prompt, sampling, adapter, top_tokens, json_schema)
         assert self._tokenizer is not None
-        names = [self._tokenizer.piece(token).decode() for token in stop_ids]
+        names = [name for name, token in self._tokenizer.control_ids.items() if token in stop_ids]
         room = self.info.max_context - len(prompt)  # servers refuse what might not fit
         sampling = replace(sampling, max_tokens=min(sampling.max_tokens, room))
         request = LineRequest(
-            "", prompt, "", sampling, stop_ids, names, priority=priority, top_tokens=top_tokens, json_schema=json_schema
+            "",
+            prompt,
+            "",
+            sampling,
+            stop_ids,
+            names,
+            ends_with_model=not set(self.info.eos_ids).isdisjoint(stop_ids) or bool(json_schema),
+            priority=priority,
+            top_tokens=top_tokens,
+            json_schema=json_schema,
         )
-        line = _Line(request, frozenset([*stop_ids, *self.info.eos_ids]), listener)
+        line = _Line(request, frozenset(stop_ids), listener)
         # a task of its own, so that `stop` can end it without cancelling the caller
         task = asyncio.create_task(self._speak(line, adapter))
         self._tasks.add(task)
@@ -222,7 +232,7 @@ class RemoteEngine:
 
     async def unload_adapter(self, digest: str) -> None:
         if any(endpoint.lines[digest] for endpoint in self.endpoints):
-            raise FailedPrecondition("a line is using this adapter", field="adapter")
+            raise FailedPrecondition("the adapter is in use by a line; cancel it or wait", field="adapter")
         for endpoint in self.endpoints:
             with suppress(Unreachable):  # it has forgotten everything
                 await endpoint.unload(digest)
@@ -246,7 +256,9 @@ class RemoteEngine:
 
     # ── one line ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _check(self, prompt: list[int], sampling: SamplingParams, top_tokens: int, adapter: AdapterRef | None) -> None:
+    def _check(
+        self, prompt: list[int], sampling: SamplingParams, adapter: AdapterRef | None, top_tokens: int, json_schema: str
+    ) -> None:
         assert self._tokenizer is not None
         if not prompt:
             raise InvalidArgument("the prompt is empty", field="prompt")
@@ -262,6 +274,8 @@ class RemoteEngine:
             raise InvalidArgument(f"top_tokens must be 0 to {MAX_TOP_TOKENS}", field="top_tokens")
         if adapter is not None and not math.isfinite(adapter.scale):
             raise InvalidArgument("the adapter's scale must be a number", field="adapter")
+        if json_schema:
+            check_schema(json_schema)
 
     @staticmethod
     def _needs(adapter: AdapterRef | None, top_tokens: int, json_schema: str) -> dict[str, str]:

@@ -19,8 +19,8 @@ from typing import Any
 
 from townsfolk.config import EngineSettings
 from townsfolk.engine import declared
-from townsfolk.engine.embedded.json_grammar import MAX_SCHEMA_BYTES, check_schema
 from townsfolk.engine.embedded.spec import ModelSpec
+from townsfolk.engine.json_schema import check_schema
 from townsfolk.engine.messages import (
     AdapterLoaded,
     AdapterRef,
@@ -269,11 +269,6 @@ class TensorRtLlmEngine:
             raise FailedPrecondition(
                 'guided decoding is off; set engine.tensorrt_llm.guided_decoding = "xgrammar" for lines by JSON schema',
                 field="json_schema",
-            )
-        size = len(schema.encode("utf-8", "surrogatepass"))
-        if size > MAX_SCHEMA_BYTES:
-            raise InvalidArgument(
-                f"the JSON schema has {size} bytes, more than the {MAX_SCHEMA_BYTES} allowed", field="json_schema"
             )
         check_schema(schema)
 

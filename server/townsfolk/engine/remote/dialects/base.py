@@ -36,8 +36,9 @@ class LineRequest:
     """One line as it is asked of a server.
 
     ``prompt`` are token ids; ``prompt_text`` the same for servers that take text only, empty for others.
-    ``stop_names`` are the control tokens of ``stop_ids`` as text. ``handle`` is what the server calls the adapter
-    (see ``Dialect.adapters``). ``model`` is the base model's name there.
+    ``stop_names`` are the control tokens of ``stop_ids`` as text. ``ends_with_model``: the model's own end of text ends
+    the line, too; else servers that can are told to go on. ``handle`` is what the server calls the adapter (see
+    ``Dialect.adapters``). ``model`` is the base model's name there.
     """
 
     model: str
@@ -49,6 +50,7 @@ class LineRequest:
     adapter: RemoteAdapter | None = None
     handle: Any = None
     handles: dict[str, Any] = field(default_factory=dict)
+    ends_with_model: bool = True
     priority: int | None = None
     top_tokens: int = 0
     json_schema: str = ""

@@ -39,6 +39,7 @@ class OpenAiCompletions:
             "repetition_penalty": sampling.repetition_penalty,
             "seed": sampling.seed & MAX_SEED,
             "stop_token_ids": request.stop_ids,
+            "ignore_eos": not request.ends_with_model,
         }
 
     def chunk(self, event: dict[str, Any]) -> Chunk:
