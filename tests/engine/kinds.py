@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ from townsfolk.engine.remote.engine import RemoteEngine
 
 # Starts an engine over a model folder with these settings, and stops it at the end.
 Starter = Callable[..., AbstractAsyncContextManager[Engine]]
+ADAPTERS = 8  # in one batch of vLLM's
+PATIENT = {"first_token_timeout_s": 300.0, "token_timeout_s": 300.0, "load_timeout_s": 300.0}  # with kernels to compile
 
 
 @asynccontextmanager
@@ -48,24 +51,52 @@ async def tensorrt_llm(model: Path, **settings: Any) -> AsyncIterator[Engine]:
 
 @asynccontextmanager
 async def remote(model: Path, **settings: Any) -> AsyncIterator[Engine]:
-    """The engine over HTTP, and a server that has the model: what is its own affair there is set on the server."""
-    own = {name: value for name, value in settings.items() if name in ("max_context", "max_rank")}
+    """The engine over HTTP, and a server that has the model."""
     server = ComputingServer(
         EngineSettings(kind="embedded", model=model, dtype="fp32", device="cpu", threads=1, **settings)
     )
     try:
         await server.start()
-        over = {"endpoints": [{"url": server.url, "server": "vllm"}], "send_priority": True, "retries": 0}
-        engine = RemoteEngine(EngineSettings(kind="remote", model=model, remote=over, **own))
-        try:
-            await engine.start()
+        async with _over_http(server.url, model, **settings) as engine:
             yield engine
-        finally:
-            await engine.stop()
     finally:
         await server.kill()
 
 
-KINDS: dict[str, Starter] = {"embedded": embedded, "tensorrt_llm": tensorrt_llm, "remote": remote}
-ONLY_ON_LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="TensorRT-LLM is for Linux")
-ALL_KINDS = [pytest.param(kind, marks=ONLY_ON_LINUX if kind == "tensorrt_llm" else ()) for kind in KINDS]
+@asynccontextmanager
+async def vllm(model: Path, max_running: int = 16, **settings: Any) -> AsyncIterator[Engine]:
+    """The engine over HTTP, and a real vLLM."""
+    from tests.remote.real_servers import Limits, RealServer
+
+    with tempfile.TemporaryDirectory(prefix="vllm-") as logs:
+        limits = Limits(
+            "float32", settings.get("max_context", 256), max_running, ADAPTERS, settings.get("max_rank", 16)
+        )
+        server = RealServer("vllm", model, [], Path(logs) / "log", limits)
+        server.start()
+        try:
+            async with _over_http(server.url, model, **settings) as engine:
+                yield engine
+        finally:
+            server.kill()
+
+
+@asynccontextmanager
+async def _over_http(url: str, model: Path, **settings: Any) -> AsyncIterator[Engine]:
+    own = {name: value for name, value in settings.items() if name in ("max_context", "max_rank")}
+    remote = {"endpoints": [{"url": url, "server": "vllm"}], "send_priority": True, "retries": 0} | PATIENT
+    engine = RemoteEngine(EngineSettings(kind="remote", model=model, remote=remote, start_timeout_s=600, **own))
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+
+
+KINDS: dict[str, Starter] = {"embedded": embedded, "tensorrt_llm": tensorrt_llm, "remote": remote, "vllm": vllm}
+OVER_HTTP = ("remote", "vllm")  # where one line may overtake another on its way
+MARKS = {
+    "tensorrt_llm": pytest.mark.skipif(not sys.platform.startswith("linux"), reason="TensorRT-LLM is for Linux"),
+    "vllm": pytest.mark.remote,
+}
+ALL_KINDS = [pytest.param(kind, marks=MARKS.get(kind, ())) for kind in KINDS]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,6 @@ from townsfolk.engine.remote.engine import RemoteEngine
 from townsfolk.personas.library import PersonaLibrary
 
 ROOT = Path(__file__).parents[2]
-PEERS = ROOT / "bench" / "peers"
-sys.path[:0] = [str(PEERS), str(PEERS / "common")]  # whose installer and converters are used here
-
 PERSONAS = ("forest_elf", "dwarf_smith")
 START_TIMEOUT_S = 600.0  # on two cores, with kernels to compile
 CONTEXT = 1024

