@@ -41,7 +41,7 @@ test-slow: $(VENV)/.installed-dev model ## Run the slow tests and all on the rea
 test-gpu: $(VENV)/.installed-dev ## Run the tests that need an NVIDIA card
 	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)
 
-test-remote: $(VENV)/.installed-dev model ## Test real servers, llama.cpp and vLLM (installs them first, half an hour)
+test-remote: $(VENV)/.installed-dev model ## Test real servers, llama.cpp and vLLM (installs them first)
 	TOWNSFOLK_REQUIRE_MODEL=1 $(BIN)/python -m pytest tests/remote tests/engine/test_behaviours.py -m remote $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev ## Check style, types and the API definition

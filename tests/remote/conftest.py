@@ -19,7 +19,10 @@ from townsfolk.engine.remote.engine import RemoteEngine
 from townsfolk.personas.library import PersonaLibrary
 
 ROOT = Path(__file__).parents[2]
-PERSONAS = ("forest_elf", "dwarf_smith")
+PERSONAS = (
+    *("alchemist_apprentice", "court_herald", "dock_smuggler", "dwarf_smith"),
+    *("forest_elf", "old_knight", "whispering_villain"),
+)
 START_TIMEOUT_S = 600.0  # on two cores, with kernels to compile
 CONTEXT = 1024
 MODEL = "smollm2-135m-instruct"

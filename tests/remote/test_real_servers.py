@@ -28,6 +28,7 @@ PATIENCE_S = 300.0
 QUIET_S = 5.0  # a server that makes no token for so long has stopped
 GREEDY = SamplingParams(temperature=0.0, max_tokens=TOKENS)
 QUESTION = "Who are you?"
+LONG_QUESTION = "Tell me who you are, where you live, and what you think of this town."
 
 
 class Heard:
@@ -69,7 +70,7 @@ async def test_personas_speak_as_on_the_embedded_engine(
 ) -> None:
     agreed = []
     for name, speaker in speakers.items():
-        prompt = speaker.prompt(prompts, QUESTION, TOKENS)
+        prompt = speaker.prompt(prompts, LONG_QUESTION, TOKENS)
         here = await spoken(embedded, prompt, prompts.stop_ids, speaker.adapter, top_tokens=2)
         there = await spoken(engine, prompt, prompts.stop_ids, speaker.adapter)
         pairs = list(zip(here.tokens, there.tokens, strict=False))
@@ -79,7 +80,7 @@ async def test_personas_speak_as_on_the_embedded_engine(
         if not agreed[-1]:
             best, second = here.likelihoods[same].candidate_log_probabilities[:2]
             assert best - second < NEAR_TIE, f"{name} parts from the embedded engine after {same} tokens"
-    assert any(agreed)
+    assert sum(agreed) > len(agreed) / 2
 
 
 async def test_a_line_is_heard_while_it_is_being_made(
@@ -101,7 +102,7 @@ async def test_characters_speak_at_once_each_in_its_own_voice(
     asked = [(s.prompt(prompts, QUESTION, TOKENS), s.adapter) for s in speakers.values()]
     together = await asyncio.gather(*(spoken(engine, prompt, prompts.stop_ids, ref) for prompt, ref in asked))
     assert together[0].tokens != together[1].tokens
-    assert (await engine.stats()).max_adapters == 2
+    assert (await engine.stats()).max_adapters > 1
 
 
 async def test_a_cancelled_line_is_seen_by_the_server(  # type: ignore[no-untyped-def]
@@ -146,7 +147,7 @@ async def test_a_server_that_cannot_load_says_so(  # type: ignore[no-untyped-def
 
     from townsfolk.engine.adapter_files import adapter_digest
 
-    other = Path(speakers["forest_elf"].adapter.path).parents[2] / "old_knight" / "adapters" / "smollm2-135m-instruct"
+    other = Path(speakers["forest_elf"].adapter.path).parents[2] / "summariser" / "adapters" / "smollm2-135m-instruct"
     with pytest.raises(FailedPrecondition, match="--lora"):
         await engine.load_adapter(AdapterRef(adapter_digest(other), str(other)))
 
