@@ -23,6 +23,7 @@ from townsfolk.engine.interface import LineListener
 from townsfolk.engine.messages import (
     AdapterLoaded,
     AdapterRef,
+    Capabilities,
     Finished,
     Ready,
     SamplingParams,
@@ -34,6 +35,15 @@ from townsfolk.engine.messages import (
 from townsfolk.errors import FailedPrecondition, InvalidArgument, TownsfolkError, Unavailable
 
 MODEL_NAME = "tiny"
+CAPABILITIES = Capabilities(
+    adapter_scale=True,
+    token_likelihoods=True,
+    guided_decoding=True,
+    seeded=True,
+    adapter_patterns=True,
+    shared_prefix=False,
+    frees_adapters=True,
+)
 CONTROL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
@@ -141,7 +151,10 @@ class ScriptedEngine:
         if not self.started:
             raise Unavailable("the engine has not started yet")
         tokenizer = tiny_tokenizer_json()
-        return Ready(MODEL_NAME, "llama", "f" * 64, "cpu", "float32", self._max_context, 64, tokenizer, 256, [258])
+        return Ready(
+            *(MODEL_NAME, "llama", "f" * 64, "cpu", "float32", self._max_context, 64, tokenizer, 256, [258]),
+            *(32, 64, CAPABILITIES),
+        )
 
     async def start(self) -> None:
         if self.fail_start is not None:

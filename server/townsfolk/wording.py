@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from townsfolk.v1.daemon_pb2 import GetStatsResponse
+    from townsfolk.v1.daemon_pb2 import EngineStats, GetStatsResponse
+
+# What engines can do, by the names of ``EngineCapabilities``.
+CAPABILITY_WORDS = {
+    "adapter_scale": "adapters stronger or weaker than trained",
+    "token_likelihoods": "likelihoods of tokens",
+    "guided_decoding": "lines held to a JSON schema",
+    "seeded": "the same seed, the same line, whatever else is in the batch",
+    "adapter_patterns": "adapters with alpha_pattern",
+    "shared_prefix": "a prompt's KV shared between activated adapters",
+    "frees_adapters": "memory back at once when an adapter is unloaded",
+}
 
 
 class TurnStats(Protocol):
@@ -65,21 +76,29 @@ def town_in_words(stats: GetStatsResponse) -> list[tuple[str, str]]:
     read = engine.prefill_tokens + engine.cached_prompt_tokens
     shared_share = shared / engine.steps if engine.steps else 0.0
     cached_share = engine.cached_prompt_tokens / read if read else 0.0
+    missing = _missing_capabilities(engine)
     now = f"{counted(engine.running, 'line')} running, {engine.waiting} waiting"
     most = engine.largest_batch_adapters
-    adapters = f"{pool.resident} of {counted(pool.slots, 'slot')} in use, {pool.pinned} pinned"
+    adapters = f"{pool.resident} of {counted(pool.slots, 'slot')}" if pool.slots else str(pool.resident)
     finished = (
         f"{town.turns_finished:,} finished ({town.turns_cancelled:,} cancelled, {town.turns_fallback:,} fallback)"
     )
     return [
         ("model", f"{model.name} in {model.dtype} on {model.device}, {model.context_tokens:,} tokens of context"),
         ("engine", f"{engine.name}, {counted(engine.restarts, 'restart')}"),
-        ("now", f"{now}, at most {engine.max_batch_rows} together"),
+        *([("without", "; ".join(missing))] if missing else []),
+        ("now", f"{now}, at most {engine.max_batch_rows} together" if engine.max_batch_rows else now),
         ("spoken", f"{counted(engine.decode_tokens, 'token')} in {counted(engine.steps, 'step')}"),
         ("shared steps", f"{shared_share:.0%} served two or more adapters; the most was {most}"),
         ("prompts", f"{counted(read, 'token')}, {cached_share:.0%} of them from the cache"),
-        ("adapters", f"{adapters}, {pool.evictions} pushed out so far"),
+        ("adapters", f"{adapters} in use, {pool.pinned} pinned, {pool.evictions} pushed out so far"),
         ("prefix cache", f"{cache.used_tokens:,} of {counted(cache.capacity_tokens, 'token')}"),
         ("town", f"{counted(town.personas, 'persona')}, {counted(town.sessions, 'session')}"),
         ("turns", f"{finished}, {town.turns_failed:,} failed"),
     ]
+
+
+def _missing_capabilities(engine: EngineStats) -> list[str]:
+    if not engine.HasField("capabilities"):
+        return []
+    return [words for name, words in CAPABILITY_WORDS.items() if not getattr(engine.capabilities, name)]

@@ -130,7 +130,12 @@ class ScriptedTown(
             uptime_s=75.0,
             model=daemon_pb2.ModelInfo(name="smollm2-135m-instruct", device="cpu", dtype="int8", context_tokens=2048),
             engine=daemon_pb2.EngineStats(
-                name="embedded", ready=True, steps=5 + tokens, decode_tokens=7 * tokens, step_histogram=histogram
+                name="remote",
+                ready=True,
+                steps=5 + tokens,
+                decode_tokens=7 * tokens,
+                step_histogram=histogram,
+                capabilities=daemon_pb2.EngineCapabilities(guided_decoding=True),
             ),
         )
 

@@ -111,7 +111,10 @@ def test_status_tells_how_the_town_is_doing(run: Command, town: ScriptedTown) ->
     outcome = run("status", "--address", town.address)
     assert outcome.code == 0
     assert outcome.out.startswith(f"Townsfolk 0.1.0 on {town.address}: ready, up 1 min 15 s\n")
+    assert "without       adapters stronger or weaker than trained; " in outcome.out
+    assert "lines held to a JSON schema" not in outcome.out
     stats = json.loads(run("status", "--address", town.address, "--json").out)
+    assert stats["engine"]["capabilities"]["guided_decoding"] is True
     assert stats["address"] == town.address
     assert stats["engine"]["step_histogram"][0] == {"adapters_in_step": 1, "steps": 5}
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import Any
 
 import grpc
 import pytest
 
 from tests.daemon.conftest import StartTown, Town, soon
-from tests.fakes import MODEL_NAME, Reply, ScriptedEngine, write_adapter, write_persona
+from tests.fakes import CAPABILITIES, MODEL_NAME, Reply, ScriptedEngine, write_adapter, write_persona
 from townsfolk.v1 import persona_pb2 as pb
-from townsfolk.v1.daemon_pb2 import GetStatsRequest
+from townsfolk.v1.daemon_pb2 import EngineCapabilities, GetStatsRequest
 
 
 async def refusal(call: Any) -> grpc.StatusCode:
@@ -188,6 +189,14 @@ async def test_stats_tell_the_model_and_count_turns(town: Town) -> None:
     assert (stats.town.sessions, stats.town.personas) == (1, 3)
     assert (stats.town.turns_finished, stats.town.turns_failed) == (1, 1)
     assert stats.adapter_pool.resident == 1
+
+
+async def test_stats_tell_what_the_engine_declares(town: Town) -> None:
+    stats = await town.stats.GetStats(GetStatsRequest())
+    names = [field.name for field in EngineCapabilities.DESCRIPTOR.fields]
+    declared = {name: getattr(stats.engine.capabilities, name) for name in names}
+    assert declared == asdict(CAPABILITIES)
+    assert (stats.engine.max_batch_rows, stats.engine.max_batch_adapters, stats.adapter_pool.slots) == (32, 64, 64)
 
 
 async def test_stats_survive_a_restart_of_the_engine(start_town: StartTown) -> None:

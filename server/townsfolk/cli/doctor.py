@@ -12,6 +12,7 @@ import typer
 
 from townsfolk.cli.terminal import labelled, output_console
 from townsfolk.errors import TownsfolkError
+from townsfolk.wording import CAPABILITY_WORDS
 
 if TYPE_CHECKING:
     from townsfolk.config import EngineSettings
@@ -20,15 +21,6 @@ if TYPE_CHECKING:
     from townsfolk.engine.tensorrt_llm.contract import Difference
 
 NOT_WORKING = 1
-CAPABILITY_WORDS = {
-    "adapter_scale": "adapters stronger or weaker than trained",
-    "token_likelihoods": "likelihoods of tokens",
-    "guided_decoding": "lines held to a JSON schema",
-    "seeded": "the same seed, the same line, whatever else is in the batch",
-    "adapter_patterns": "adapters with alpha_pattern",
-    "shared_prefix": "a prompt's KV shared between activated adapters",
-    "frees_adapters": "memory back at once when an adapter is unloaded",
-}
 
 
 class Kind(StrEnum):

@@ -114,7 +114,7 @@ class Daemon:
         composer = StoryComposer(self.runner, engine, self.library, Illustrator(painter))
         self._stories = StoryService(composer, self._admission, _left_open(settings.pictures))
         self._personas = PersonaService(self.library, engine)
-        self._stats = StatsService(engine, settings.engine, self.runner, self.library, lambda: self.draining)
+        self._stats = StatsService(engine, self.runner, self.library, lambda: self.draining)
         self._activity = Activity()
         self._health = Health(SERVICES)
         self._stopping = asyncio.Event()

@@ -6,15 +6,15 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import grpc
 
 from townsfolk import __version__
-from townsfolk.config import EngineSettings
 from townsfolk.dialogue.turn import TurnRunner
 from townsfolk.engine.interface import Engine
-from townsfolk.engine.messages import Stats
+from townsfolk.engine.messages import Ready, Stats
 from townsfolk.errors import TownsfolkError
 from townsfolk.personas.library import PersonaLibrary
 from townsfolk.v1 import daemon_pb2 as pb
@@ -75,13 +75,11 @@ class StatsService(DaemonServiceServicer):
     def __init__(
         self,
         engine: Engine,
-        settings: EngineSettings,
         runner: TurnRunner,
         library: PersonaLibrary,
         draining: Callable[[], bool],
     ) -> None:
         self._engine = engine
-        self._settings = settings
         self._runner = runner
         self._library = library
         self._draining = draining
@@ -99,15 +97,15 @@ class StatsService(DaemonServiceServicer):
         if self._engine.ready:
             await self._totals.update()
         await self._count_personas()
-        now = self._totals.now
+        now, info = self._totals.now, self._info()
         return pb.GetStatsResponse(
             version=__version__,
             uptime_s=time.monotonic() - self._began,
             draining=self._draining(),
-            model=self._model(),
-            engine=self._engine_stats(),
+            model=_model(info),
+            engine=self._engine_stats(info),
             adapter_pool=pb.AdapterPoolStats(
-                slots=self._settings.adapter_slots,
+                slots=info.max_batch_adapters if info else 0,
                 resident=len(now.resident_adapters),
                 pinned=len({t.adapter_digest for t in self._runner.registry.running if t.adapter_digest}),
                 resident_digests=now.resident_adapters,
@@ -120,20 +118,13 @@ class StatsService(DaemonServiceServicer):
             town=self._town(),
         )
 
-    def _model(self) -> pb.ModelInfo:
+    def _info(self) -> Ready | None:
         try:
-            info = self._engine.info
+            return self._engine.info
         except TownsfolkError:
-            return pb.ModelInfo()
-        return pb.ModelInfo(
-            name=info.model_name,
-            architecture=info.family,
-            device=info.device,
-            dtype=info.dtype,
-            context_tokens=info.max_context,
-        )
+            return None
 
-    def _engine_stats(self) -> pb.EngineStats:
+    def _engine_stats(self, info: Ready | None) -> pb.EngineStats:
         totals, histogram = self._totals, self._totals.histogram()
         return pb.EngineStats(
             name=self._engine.name,
@@ -145,13 +136,14 @@ class StatsService(DaemonServiceServicer):
             cached_prompt_tokens=totals.total("cached_prompt_tokens"),
             running=totals.now.running if self._engine.ready else 0,
             waiting=totals.now.waiting if self._engine.ready else 0,
-            max_batch_rows=self._settings.max_running,
-            max_batch_adapters=self._settings.adapter_slots,
+            max_batch_rows=info.max_batch_rows if info else 0,
+            max_batch_adapters=info.max_batch_adapters if info else 0,
             largest_batch_rows=totals.largest("max_rows"),
             largest_batch_adapters=totals.largest("max_adapters"),
             step_histogram=[
                 pb.StepHistogramBucket(adapters_in_step=adapters, steps=steps) for adapters, steps in histogram.items()
             ],
+            capabilities=pb.EngineCapabilities(**asdict(info.capabilities)) if info and info.capabilities else None,
         )
 
     def _town(self) -> pb.TownStats:
@@ -170,3 +162,15 @@ class StatsService(DaemonServiceServicer):
         if self._personas_counted is None or now - self._personas_counted > COUNT_PERSONAS_EVERY_S:
             self._personas_counted = now
             self._personas = len(await asyncio.to_thread(self._library.ids))
+
+
+def _model(info: Ready | None) -> pb.ModelInfo:
+    if info is None:
+        return pb.ModelInfo()
+    return pb.ModelInfo(
+        name=info.model_name,
+        architecture=info.family,
+        device=info.device,
+        dtype=info.dtype,
+        context_tokens=info.max_context,
+    )

@@ -132,7 +132,8 @@ class Shutdown:
 class Ready:
     """Sent once, when the model is loaded. ``tokenizer_json`` is the Hugging Face ``tokenizers`` format.
 
-    ``capabilities``: ``None`` where the engine does not say.
+    ``max_batch_rows`` and ``max_batch_adapters``: the most lines, and different adapters, that one step may serve; 0
+    where that is not known. ``capabilities``: ``None`` where the engine does not say.
     """
 
     model_name: str
@@ -145,6 +146,8 @@ class Ready:
     tokenizer_json: str
     bos_id: int
     eos_ids: list[int]
+    max_batch_rows: int = 0
+    max_batch_adapters: int = 0
     capabilities: Capabilities | None = None
 
 

@@ -330,3 +330,26 @@ async def test_servers_that_know_adapters_by_path_need_a_store(
     engine = await start_engine(await start_server(kind), adapter_store=None)
     with pytest.raises(TownsfolkError, match="adapter_store"):
         await engine.load_adapter(adapter)
+
+
+@pytest.mark.parametrize("kind", ["vllm", "nim", "sglang", "trtllm_serve"])
+async def test_a_line_without_the_models_own_end_goes_on_past_it(
+    kind: str, start_server: StartServer, start_engine: StartEngine
+) -> None:
+    server = await start_server(kind)
+    engine = await start_engine(server)
+    for stop_ids in ([END], []):
+        await engine.generate(chat("Hm?"), GREEDY, stop_ids, Heard())
+    assert engine.info.eos_ids == [END]
+    assert [line["ignore_eos"] for line in server.lines] == [False, True]
+
+
+async def test_a_filter_that_a_server_lacks_is_told_of_once(
+    start_server: StartServer, start_engine: StartEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = await start_engine(await start_server("lorax"))
+    for _ in range(2):
+        await engine.generate(chat("Hm?"), SamplingParams(min_p=0.1), STOP, Heard())
+    assert [record.message for record in caplog.records if "min_p" in record.message] == [
+        f"{engine.endpoints[0].url} (lorax) has no min_p; lines that set it are drawn without it"
+    ]

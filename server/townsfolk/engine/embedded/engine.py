@@ -113,6 +113,8 @@ class EmbeddedEngine:
             tokenizer_json=self._checkpoint.tokenizer_json,
             bos_id=self._checkpoint.bos_id,
             eos_ids=self._checkpoint.eos_ids,
+            max_batch_rows=self.settings.max_running,
+            max_batch_adapters=self.settings.adapter_slots,
             capabilities=declared.EMBEDDED,
         )
 

@@ -58,6 +58,7 @@ class Endpoint:
         self.lines: Counter[str] = Counter()
         self.loads = self.evictions = 0
         self.look_now = asyncio.Event()
+        self._told_of_min_p = False
         self._settings = settings
         self._tokenizer = tokenizer
         self._writer = writer
@@ -220,6 +221,8 @@ class Endpoint:
 
     def request(self, line: LineRequest, held: Held | None, scale: float = 1.0) -> LineRequest:
         """The line as this server is asked for it."""
+        if line.sampling.min_p and not self.dialect.draws_by_min_p:
+            self._tell_of_min_p()
         return replace(
             line,
             model=self.model,
@@ -229,6 +232,11 @@ class Endpoint:
             handles=self._handles,
             priority=line.priority if self._settings.send_priority else None,
         )
+
+    def _tell_of_min_p(self) -> None:
+        if not self._told_of_min_p:
+            self._told_of_min_p = True
+            log.warning("%s (%s) has no min_p; lines that set it are drawn without it", self.url, self.dialect.name)
 
     async def speak(self, request: LineRequest) -> AsyncGenerator[Chunk, None]:
         """The line's chunks. Closing it early makes the server stop. Raises what ``Server`` raises."""

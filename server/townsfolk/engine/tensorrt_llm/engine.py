@@ -132,6 +132,8 @@ class TensorRtLlmEngine:
             tokenizer_json=self._model.tokenizer_json,
             bos_id=self._model.bos_id,
             eos_ids=self._model.eos_ids,
+            max_batch_rows=self.settings.max_running,
+            max_batch_adapters=self.settings.tensorrt_llm.max_gpu_adapters,
             capabilities=self._capabilities,
         )
 

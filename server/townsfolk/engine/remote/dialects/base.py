@@ -79,7 +79,7 @@ class Dialect(Protocol):
     ``log_probabilities``: it tells at least how likely the sampled tokens were. ``scales``: adapters may be applied at
     any strength. ``guides``: it follows JSON schemas. ``needs_store``: it knows adapters by their path alone.
     ``lists_adapters``: ``adapters`` tells all that are loaded. ``honours_patterns``: adapters may have a
-    ``rank_pattern`` and an ``alpha_pattern``.
+    ``rank_pattern`` and an ``alpha_pattern``. ``draws_by_min_p``: it has that filter.
     """
 
     name: str
@@ -92,6 +92,7 @@ class Dialect(Protocol):
     needs_store: bool
     lists_adapters: bool
     honours_patterns: bool
+    draws_by_min_p: bool
 
     def line(self, request: LineRequest) -> tuple[str, dict[str, Any]]:
         """Path and JSON body that start a streamed line."""

@@ -33,6 +33,7 @@ class LlamaCpp:
     needs_store = False
     lists_adapters = True
     honours_patterns = False
+    draws_by_min_p = True
 
     def line(self, request: LineRequest) -> tuple[str, dict[str, Any]]:
         sampling = request.sampling

@@ -27,6 +27,7 @@ class Lorax:
     needs_store = True  # it caches adapters by their path
     lists_adapters = False
     honours_patterns = False
+    draws_by_min_p = False
 
     def line(self, request: LineRequest) -> tuple[str, dict[str, Any]]:
         sampling = request.sampling

@@ -23,6 +23,7 @@ class OpenAiCompletions:
     needs_store = False
     lists_adapters = True
     honours_patterns = False
+    draws_by_min_p = True
 
     def body(self, request: LineRequest) -> dict[str, Any]:
         """The fields that all of them know."""
