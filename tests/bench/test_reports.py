@@ -60,6 +60,7 @@ def test_town_reports_every_cell(options: EngineOptions, tmp_path: Path) -> None
     assert [(row["streams"], row["adapters"]) for row in rows] == [(1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]
     for row in rows:
         assert set(row) >= ROW_KEYS
+        assert set(row["runs"]) >= {"drawn", "base_only", "one_at_a_time"}
         assert ("unused_lora_tokens_per_s" in row) == (row["adapters"] == 0)
         assert all(len(speeds) == 2 and min(speeds) > 0 for speeds in row["runs"].values())
         assert row["one_at_a_time_streams"] == row["streams"]
@@ -70,9 +71,9 @@ def test_no_prompt_of_a_town_is_used_twice(options: EngineOptions, monkeypatch: 
     for name in ("time_together", "time_one_by_one"):
         timed = getattr(grid, name)
 
-        def noting(driven: Any, prompts: Any, *rest: Any, timed: Any = timed) -> Any:
+        def noting(driven: Any, prompts: Any, *rest: Any, timed: Any = timed, **options: Any) -> Any:
             asked.extend(map(tuple, prompts))
-            return timed(driven, prompts, *rest)
+            return timed(driven, prompts, *rest, **options)
 
         monkeypatch.setattr(grid, name, noting)
     bench_town(options, GRID, silent)

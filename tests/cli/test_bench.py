@@ -138,7 +138,7 @@ def test_chart_without_matplotlib_is_refused_before_anything_is_measured(
 def test_interrupt_leaves_no_half_written_results(
     run: Command, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*arguments: object) -> None:
+    def interrupted(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("townsfolk.bench.grid.time_together", interrupted)

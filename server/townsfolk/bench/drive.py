@@ -6,7 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -39,11 +39,13 @@ STUCK_S = 120.0  # without a step while lines wait: a bug, not a slow machine
 
 # How far a measurement is: steps done, steps in all, what is measured next.
 Progress = Callable[[int, int, str], None]
+GREEDY = SamplingParams(temperature=0.0)
 
 
 class DrivableEngine(Protocol):
     """An engine that is driven from one thread, in this process."""
 
+    settings: EngineSettings
     spec: ModelSpec
     max_context: int
 
@@ -166,11 +168,12 @@ class DrivenEngine:
         adapter: AdapterRef | None,
         max_tokens: int,
         stop_ids: Sequence[int] = (),
+        sampling: SamplingParams = GREEDY,
     ) -> TimedLine:
-        """Ask for one greedy line; it is spoken by ``step`` or ``finish``."""
+        """Ask for one line, greedy unless ``sampling`` says otherwise; it is spoken by ``step`` or ``finish``."""
         line = TimedLine(next(self._ids), time.perf_counter())
         self._lines[line.request_id] = line
-        sampling = SamplingParams(temperature=0.0, max_tokens=max_tokens)
+        sampling = replace(sampling, max_tokens=max_tokens, seed=line.request_id)
         self.engine.submit(Generate(line.request_id, prompt, sampling, list(stop_ids), adapter))
         return line
 
@@ -254,11 +257,13 @@ def time_together(
     adapters: Sequence[AdapterRef | None],
     max_tokens: int,
     stop_ids: Sequence[int] = (),
+    sampling: SamplingParams = GREEDY,
 ) -> BatchTime:
     """Ask for all lines at once and time them until the last token; reading the prompts counts."""
     started = time.perf_counter()
     lines = [
-        driven.submit(prompt, adapter, max_tokens, stop_ids) for prompt, adapter in zip(prompts, adapters, strict=True)
+        driven.submit(prompt, adapter, max_tokens, stop_ids, sampling)
+        for prompt, adapter in zip(prompts, adapters, strict=True)
     ]
     driven.finish(lines)
     return BatchTime(sum(len(line.token_ids) for line in lines), time.perf_counter() - started)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from townsfolk.bench.alternating import Variants, alternate
-from townsfolk.bench.drive import BatchTime, DrivenEngine, Progress, time_one_by_one, time_together
+from townsfolk.bench.drive import GREEDY, BatchTime, DrivenEngine, Progress, time_one_by_one, time_together
 from townsfolk.bench.figures import median, rounded
 from townsfolk.bench.prompts import FreshPrompts
-from townsfolk.engine.messages import AdapterRef
+from townsfolk.engine.messages import AdapterRef, SamplingParams
 from townsfolk.errors import InternalError, InvalidArgument
+
+DRAWN = SamplingParams(temperature=0.7, top_p=0.9, repetition_penalty=1.05)  # as personas set it
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class Grid:
             "prompt_tokens": plan.prompt_tokens,
             "new_tokens": plan.new_tokens,
             "tokens_per_s": median(runs["mixed"] if adapters else runs["base_only"]),
+            "drawn_tokens_per_s": median(runs["drawn"]),
             "base_only_tokens_per_s": median(runs["base_only"]),
             "one_at_a_time_tokens_per_s": median(runs["one_at_a_time"]),
             "one_at_a_time_streams": min(plan.sample, streams),
@@ -104,11 +107,18 @@ class Grid:
             variants["mixed"] = lambda tokens: self._batch(self._town, cast, tokens)
         elif self._adapters and self._town is not self._plain:
             variants["unused_lora"] = lambda tokens: self._batch(self._town, nobody, tokens)
+        variants["drawn"] = lambda tokens: self._batch(speaking, cast, tokens, DRAWN)
         variants["one_at_a_time"] = lambda tokens: time_one_by_one(speaking, self._take(len(sample)), sample, tokens)
         return variants
 
-    def _batch(self, driven: DrivenEngine, adapters: Sequence[AdapterRef | None], tokens: int) -> BatchTime:
-        batch = time_together(driven, self._take(len(adapters)), adapters, tokens)
+    def _batch(
+        self,
+        driven: DrivenEngine,
+        adapters: Sequence[AdapterRef | None],
+        tokens: int,
+        sampling: SamplingParams = GREEDY,
+    ) -> BatchTime:
+        batch = time_together(driven, self._take(len(adapters)), adapters, tokens, sampling=sampling)
         if batch.tokens != len(adapters) * tokens:
             raise InternalError(f"{batch.tokens} tokens came from {len(adapters)} lines of {tokens} tokens each")
         return batch

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from townsfolk.engine.embedded.kernel import load_kernel
+from townsfolk.engine.embedded.start import CORES
 
 if TYPE_CHECKING:
     from townsfolk.bench.drive import DrivableEngine
@@ -50,6 +51,7 @@ def describe(engine: DrivableEngine) -> dict[str, Any]:
     on the CPU; a multiplication with its addition counts as two operations. ``None`` where it cannot be told.
     """
     ready = engine.ready()
+    threads = engine.settings.threads or CORES
     return {
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
@@ -62,10 +64,8 @@ def describe(engine: DrivableEngine) -> dict[str, Any]:
         "accelerator": _accelerator(ready.device),
         "device": ready.device,
         "dtype": ready.dtype,
-        "threads": torch.get_num_threads(),
-        "read_gb_per_s": _read_rate(),
-        "fp32_gflop_per_s": _fp32_rate(),
-        "int8_gop_per_s": _int8_rate(),
+        "threads": threads,
+        **_rates(threads),
     }
 
 
@@ -115,6 +115,20 @@ def _memory_gb() -> float | None:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
     except (AttributeError, ValueError, OSError):  # Windows has no sysconf
         return None
+
+
+def _rates(threads: int) -> dict[str, float | None]:
+    """What PyTorch reaches with so many threads; an engine with a kernel of its own leaves it one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return {
+            "read_gb_per_s": _read_rate(),
+            "fp32_gflop_per_s": _fp32_rate(),
+            "int8_gop_per_s": _int8_rate(),
+        }
+    finally:
+        torch.set_num_threads(before)
 
 
 def _read_rate() -> float:

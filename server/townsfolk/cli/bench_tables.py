@@ -24,10 +24,10 @@ def print_report(console: Console, name: str, report: Report) -> None:
 
 
 def _grid(report: Report) -> Table:
-    table = _table("streams", "adapters", "tokens/s", "base only", "one at a time", "LoRA unused")
+    table = _table("streams", "adapters", "tokens/s", "drawn", "base only", "one at a time", "LoRA unused")
+    speeds = ("tokens_per_s", "drawn_tokens_per_s", "base_only_tokens_per_s", "one_at_a_time_tokens_per_s")
     for row in report["rows"]:
-        speeds = ("tokens_per_s", "base_only_tokens_per_s", "one_at_a_time_tokens_per_s", "unused_lora_tokens_per_s")
-        cells = (per_second(row[key]) if key in row else "" for key in speeds)
+        cells = (per_second(row[key]) if key in row else "" for key in (*speeds, "unused_lora_tokens_per_s"))
         table.add_row(str(row["streams"]), str(row["adapters"]), *cells)
     return table
 

@@ -205,6 +205,18 @@ def test_without_a_kernel_the_engine_still_starts(
     assert "the CPU kernel was not built" in caplog.text
 
 
+def test_the_kernel_has_all_threads_and_pytorch_one_however_many_engines_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = EngineSettings(model=write_model("llama2", tmp_path), dtype="int8", threads=2, keep_prepared=False)
+    with caplog.at_level("INFO"):
+        for _ in range(2):
+            start_engine(settings, lambda: None).close()
+            assert torch.get_num_threads() == 1
+    started = [record.message for record in caplog.records if "loaded in" in record.message]
+    assert [", 2 threads, " in message for message in started] == [True, True]
+
+
 def test_int8_on_a_gpu_is_refused(model: Path) -> None:
     with pytest.raises(InvalidArgument, match="for the CPU"):
         choose_dtype("int8", torch.device("cuda"), open_checkpoint(model).spec)

@@ -60,6 +60,12 @@ def probabilities(
     """Probabilities ``[S, vocab]`` that ``sample`` draws from, taken where it turns them into tokens."""
     rounds: list[torch.Tensor] = []
 
+    def note_unfiltered(
+        likely: torch.Tensor, ids: torch.Tensor, scaled: torch.Tensor, point: torch.Tensor
+    ) -> torch.Tensor:
+        rounds.append(scaled.double().softmax(dim=-1))
+        return torch.full((len(ids),), len(rounds) - 1)
+
     def note(likelihoods: torch.Tensor, ids: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
         found = torch.zeros(len(ids), logits.shape[1], dtype=torch.float64).scatter_(1, ids, likelihoods.double())
         rounds.append(found)
@@ -67,10 +73,11 @@ def probabilities(
 
     with monkeypatch.context() as patch:
         patch.setattr(sampler, "_invert", note)
+        patch.setattr(sampler, "_draw_unfiltered", note_unfiltered)
         drawn = sample(logits, SamplingBatch.of(params, [0] * len(params), CPU), seen)
     found = rounds[0]
-    if len(rounds) > 1:  # the rows that needed the whole vocabulary were drawn again
-        found[drawn == 1] = rounds[1]
+    for number, again in enumerate(rounds[1:], start=1):  # of rows that needed the whole vocabulary
+        found[drawn == number] = again
     return found / found.sum(dim=-1, keepdim=True)
 
 
@@ -259,6 +266,24 @@ def test_rows_that_need_the_whole_vocabulary_reach_all_of_it_beside_rows_that_do
     open_counts = torch.bincount(tokens[1::2], minlength=2000)
     assert (open_counts > 0).sum() > 1000, "far beyond the candidates"
     assert chi_square_likelihood(open_counts.view(50, 40).sum(1), torch.full((50,), count / 100)) > 1e-4
+
+
+@pytest.mark.parametrize("spread", [0.3, 3.0])
+def test_points_all_over_an_unfiltered_row_hit_each_token_as_often_as_it_is_likely(spread: float) -> None:
+    points = 200_000
+    logits = make_logits(1, seed=2, spread=spread)
+    expected = logits[0].double().softmax(dim=-1)
+    likely, ids = logits.softmax(dim=-1).topk(CANDIDATES)
+    point = (torch.arange(points, dtype=torch.float64) + 0.5) / points
+    drawn = torch.cat(
+        [
+            sampler._draw_unfiltered(*(x.expand(len(some), -1) for x in (likely, ids, logits)), some)
+            for some in point.split(10_000)
+        ]
+    )
+    hits = torch.bincount(drawn, minlength=VOCABULARY)
+    assert (hits - points * expected).abs().max() <= 1.01, "a token is a span of points"
+    assert set(ids[0].tolist()) == set(drawn[: round(points * float(likely.sum()) - 1)].tolist())
 
 
 def test_a_row_of_few_possible_tokens_draws_from_these_without_a_look_at_the_rest(

@@ -95,12 +95,13 @@ def sample(
     drawn = _invert(_filter(likely, *filters), ids, point)
     random = batch.temperature > 0
     if likely.shape[1] < logits.shape[1]:
-        open_rows = _cut_short(likely, *filters)
-        open_rows = open_rows[random[open_rows]]
-        if open_rows.numel():
-            count = logits.shape[1]
-            in_full = filtered_probabilities(scaled[open_rows], *(f[open_rows] for f in filters), count=count)
-            drawn[open_rows] = _invert(*in_full, point[open_rows])
+        cut_short = _cut_short(likely, *filters) & random
+        unfiltered = (batch.top_k == 0) & (batch.top_p >= 1.0) & (batch.min_p <= 0.0)
+        if (whole := _places(cut_short & unfiltered)).numel():
+            drawn[whole] = _draw_unfiltered(likely[whole], ids[whole], scaled[whole], point[whole])
+        if (wide := _places(cut_short & ~unfiltered)).numel():
+            in_full = filtered_probabilities(scaled[wide], *(f[wide] for f in filters), count=logits.shape[1])
+            drawn[wide] = _invert(*in_full, point[wide])
     return torch.where(random, drawn, candidates.greedy)
 
 
@@ -153,13 +154,34 @@ def _filter(probabilities: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tenso
 
 
 def _cut_short(likeliest: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor, min_p: torch.Tensor) -> torch.Tensor:
-    """Indices of the rows whose filters would let more tokens through than the likeliest ones at hand."""
+    """Bool ``[S]``: the rows whose filters would let more tokens through than the likeliest ones at hand."""
     by_count = (top_k > 0) & (top_k <= likeliest.shape[1])
     by_mass = (likeliest.sum(dim=-1) >= top_p) & (top_p < 1.0) & (top_k == 0)
     by_ratio = likeliest[:, -1] < min_p * likeliest[:, 0]
     by_ratio &= (top_k == 0) | (top_p >= 1.0)  # else the nucleus is measured against all that top-k kept
     exhausted = likeliest[:, -1] <= 0.0  # as in a guided line, of which few tokens may follow
-    return (~(by_count | by_mass | by_ratio | exhausted)).nonzero().squeeze(1)
+    return ~(by_count | by_mass | by_ratio | exhausted)
+
+
+def _places(rows: torch.Tensor) -> torch.Tensor:
+    """Indices of the rows that are true."""
+    return rows.nonzero().squeeze(1)
+
+
+def _draw_unfiltered(
+    likely: torch.Tensor, ids: torch.Tensor, scaled: torch.Tensor, point: torch.Tensor
+) -> torch.Tensor:
+    """The token at ``point`` of rows that any token may follow: the likeliest first, then all others by their ids.
+
+    Only rows whose point lies beyond the likeliest tokens look at the whole vocabulary, and none sorts it.
+    """
+    mass = likely.sum(dim=-1, dtype=torch.float64).clamp(max=1.0)
+    drawn = _invert(likely, ids, (point / mass).clamp(max=1.0))
+    if (beyond := _places(point >= mass)).numel():
+        rest = scaled[beyond].to(torch.float64).scatter(1, ids[beyond], float("-inf")).softmax(dim=-1)
+        every_id = torch.arange(rest.shape[1], device=rest.device).expand_as(rest)
+        drawn[beyond] = _invert(rest, every_id, (point[beyond] - mass[beyond]) / (1.0 - mass[beyond]))
+    return drawn
 
 
 def _invert(probabilities: torch.Tensor, ids: torch.Tensor, point: torch.Tensor) -> torch.Tensor:

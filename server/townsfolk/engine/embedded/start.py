@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from townsfolk.errors import FailedPrecondition, InvalidArgument
 
 log = logging.getLogger(__name__)
 
+CORES = torch.get_num_threads()  # without hyper-threads, as PyTorch counts them
 DTYPES = {"int8": torch.int8, "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -30,8 +30,9 @@ def start_engine(settings: EngineSettings, wake: Callable[[], None]) -> Embedded
         raise InvalidArgument("no model is set; pass --model or run `townsfolk models pull`", field="model")
     started = time.perf_counter()
     device = choose_device(settings.device)
+    threads = settings.threads or CORES
     if device.type == "cpu":
-        torch.set_num_threads(settings.threads or physical_cores())
+        torch.set_num_threads(threads)
     prepared = _find_prepared(settings, device)
     checkpoint = prepared or open_checkpoint(settings.model)
     dtype = choose_dtype(settings.dtype, device, checkpoint.spec)
@@ -39,12 +40,15 @@ def start_engine(settings: EngineSettings, wake: Callable[[], None]) -> Embedded
     if settings.keep_prepared and prepared is None and isinstance(engine.decoder, Int8Decoder):
         keeping = (settings.model, load_kernel(), checkpoint, engine.decoder.packed)
         threading.Thread(target=keep_prepared, args=keeping, name="keeper", daemon=True).start()
+    if isinstance(engine.decoder, Int8Decoder):
+        # The kernel has threads of its own. PyTorch's would do little, and then spin for a while on the kernel's cores.
+        torch.set_num_threads(1)
     log.info(
         "%s on %s in %s, %d threads, loaded in %.1f s",
         engine.spec.name,
         device,
         str(dtype).removeprefix("torch."),
-        torch.get_num_threads(),
+        threads,
         time.perf_counter() - started,
     )
     return engine
@@ -114,8 +118,3 @@ def cpu_has_native_bf16() -> bool:
     """Whether the CPU has AVX512-BF16 or AMX; emulated bf16 is slower than fp32."""
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(bool(getattr(torch.cpu, name)()) for name in checks if hasattr(torch.cpu, name))
-
-
-def physical_cores() -> int:
-    """Cores without their hyper-threads, as far as can be told: PyTorch's own default."""
-    return min(torch.get_num_threads(), os.cpu_count() or 1)
