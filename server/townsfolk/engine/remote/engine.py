@@ -121,7 +121,7 @@ class RemoteEngine:
     def info(self) -> Ready:
         if self._info is None:
             raise Unavailable("the engine has not started yet", retry_after_s=1.0)
-        return self._info
+        return replace(self._info, capabilities=declared.remote(endpoint.own.server for endpoint in self.endpoints))
 
     @property
     def restarts(self) -> int:
@@ -162,7 +162,6 @@ class RemoteEngine:
             tokenizer_json=model.tokenizer_json,
             bos_id=model.bos_id,
             eos_ids=model.eos_ids,
-            capabilities=declared.remote(endpoint.own.server for endpoint in self.endpoints),
         )
 
     async def stop(self) -> None:
@@ -297,7 +296,7 @@ class RemoteEngine:
         digest = ref.digest if ref else ""
         tried: set[str] = set()
         pause = FIRST_PAUSE_S
-        endpoint = self._fleet.choose(digest, tried, needs)
+        endpoint = self._fleet.choose(digest, tried, needs, by_min_p=line.request.by_min_p)
         for left in range(remote.retries, -1, -1):
             try:
                 return await self._attempt(line, endpoint, ref)
@@ -317,7 +316,7 @@ class RemoteEngine:
                 tried.add(endpoint.url)
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause *= 2
-            endpoint = self._fleet.choose(digest, tried, needs)
+            endpoint = self._fleet.choose(digest, tried, needs, by_min_p=line.request.by_min_p)
         raise AssertionError("the last attempt returns or raises")
 
     async def _attempt(self, line: _Line, endpoint: Endpoint, ref: AdapterRef | None) -> Finished:
