@@ -154,7 +154,6 @@ class RemoteEngine:
         self._info = Ready(
             model_name=model.name,
             family=model.family,
-            fingerprint="",
             device=", ".join(sorted({e.own.server for e in self.endpoints})),
             dtype="remote",
             max_context=min([self._settings.max_context, model.max_context, *contexts]),
