@@ -152,7 +152,7 @@ class ScriptedEngine:
             raise Unavailable("the engine has not started yet")
         tokenizer = tiny_tokenizer_json()
         return Ready(
-            *(MODEL_NAME, "llama", "f" * 64, "cpu", "float32", self._max_context, 64, tokenizer, 256, [258]),
+            *(MODEL_NAME, "llama", "cpu", "float32", self._max_context, 64, tokenizer, 256, [258]),
             *(32, 64, CAPABILITIES),
         )
 

@@ -76,7 +76,7 @@ def town_in_words(stats: GetStatsResponse) -> list[tuple[str, str]]:
     read = engine.prefill_tokens + engine.cached_prompt_tokens
     shared_share = shared / engine.steps if engine.steps else 0.0
     cached_share = engine.cached_prompt_tokens / read if read else 0.0
-    missing = _missing_capabilities(engine)
+    missing, capacity = _missing_capabilities(engine), cache.capacity_tokens
     now = f"{counted(engine.running, 'line')} running, {engine.waiting} waiting"
     most = engine.largest_batch_adapters
     adapters = f"{pool.resident} of {counted(pool.slots, 'slot')}" if pool.slots else str(pool.resident)
@@ -92,7 +92,7 @@ def town_in_words(stats: GetStatsResponse) -> list[tuple[str, str]]:
         ("shared steps", f"{shared_share:.0%} served two or more adapters; the most was {most}"),
         ("prompts", f"{counted(read, 'token')}, {cached_share:.0%} of them from the cache"),
         ("adapters", f"{adapters} in use, {pool.pinned} pinned, {pool.evictions} pushed out so far"),
-        ("prefix cache", f"{cache.used_tokens:,} of {counted(cache.capacity_tokens, 'token')}"),
+        *([("prefix cache", f"{cache.used_tokens:,} of {counted(capacity, 'token')}")] if capacity else []),
         ("town", f"{counted(town.personas, 'persona')}, {counted(town.sessions, 'session')}"),
         ("turns", f"{finished}, {town.turns_failed:,} failed"),
     ]

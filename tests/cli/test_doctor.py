@@ -50,6 +50,22 @@ def test_tensorrt_llm_that_is_not_there_is_said_and_fails(run: Command, model: s
     assert "○ adapters stronger or weaker than trained" in outcome.out
 
 
+def test_servers_are_listed_with_what_their_lines_are_drawn_without(run: Command, tmp_path: Path) -> None:
+    more = tmp_path / "endpoints.toml"
+    more.write_text('[[endpoints]]\nurl = "http://127.0.0.1:2"\nserver = "llama_cpp"\n', "utf-8")
+    config = tmp_path / "townsfolk.toml"
+    config.write_text(
+        f"[engine]\nkind = 'remote'\n[engine.remote]\nendpoints_file = '{more}'\n"
+        "[[engine.remote.endpoints]]\nurl = 'http://127.0.0.1:1'\nserver = 'lorax'\n",
+        "utf-8",
+    )
+    shown = run("doctor", "--config", str(config)).out
+    assert "\n  http://127.0.0.1:1 (lorax), draws lines without min_p\n  http://127.0.0.1:2 (llama_cpp)\n" in shown
+    assert "● adapters stronger or weaker than trained" in shown  # by llama.cpp's server alone
+    report = json.loads(run("doctor", "--config", str(config), "--json").out)
+    assert [server["draws_by_min_p"] for server in report["servers"]] == [False, True]
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="TensorRT-LLM is for Linux")
 def test_an_installed_tensorrt_llm_is_compared_with_the_contract(model: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "townsfolk.cli", "doctor", "--engine", "tensorrt_llm", "--model", model]

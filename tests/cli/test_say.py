@@ -113,6 +113,10 @@ def test_status_tells_how_the_town_is_doing(run: Command, town: ScriptedTown) ->
     assert outcome.out.startswith(f"Townsfolk 0.1.0 on {town.address}: ready, up 1 min 15 s\n")
     assert "without       adapters stronger or weaker than trained; " in outcome.out
     assert "lines held to a JSON schema" not in outcome.out
+    rows = {row[:14].rstrip(): row[14:].rstrip() for row in outcome.out.splitlines()}
+    assert rows["now"] == "0 lines running, 0 waiting"  # and no word of limits that are not known
+    assert rows["adapters"] == "0 in use, 0 pinned, 0 pushed out so far"
+    assert "prefix cache" not in rows
     stats = json.loads(run("status", "--address", town.address, "--json").out)
     assert stats["engine"]["capabilities"]["guided_decoding"] is True
     assert stats["address"] == town.address

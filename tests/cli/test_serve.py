@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import REPOSITORY, Command
-from tests.fakes import ScriptedEngine
+from tests.fakes import ScriptedEngine, tiny_tokenizer_json
 from townsfolk.cli import announced, launch
 from townsfolk.cli.announced import AnnouncedDaemon
 from townsfolk.cli.launch import find_or_start, spawn, wait_until_healthy
@@ -77,6 +78,41 @@ def test_daemon_that_cannot_start_is_quoted(run: Command, monkeypatch: pytest.Mo
     outcome = run("say", "old_knight", "hello")
     assert outcome.code == 1
     assert outcome.err.startswith("error: the daemon did not start: ")
+
+
+@pytest.mark.parametrize("package", ["torch", "safetensors"])
+def test_a_daemon_is_not_started_without_its_engine_s_packages(
+    run: Command, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else find_spec(name))
+    needs = f"error: the embedded engine needs {package}; run `pip install 'townsfolk[embedded]'`"
+    elsewhere = "or first start a daemon with another engine: `townsfolk serve --config FILE`"
+    assert run("say", "old_knight", "hello").err == f"{needs}; {elsewhere}\n"
+    assert run("demo").err == f"{needs}\n"
+    assert not log_file().exists()
+
+
+def test_a_daemon_whose_lines_are_made_elsewhere_asks_for_none_of_the_embedded_engine_s_packages(
+    tmp_path: Path,
+) -> None:
+    model = tmp_path / "tiny"
+    model.mkdir()
+    (model / "config.json").write_text('{"model_type": "llama", "max_position_embeddings": 512}', "utf-8")
+    (model / "tokenizer.json").write_text(tiny_tokenizer_json(), "utf-8")
+    config = tmp_path / "townsfolk.toml"
+    config.write_text(
+        f"[engine]\nkind = 'remote'\nmodel = '{model}'\nstart_timeout_s = 0.1\n"
+        "[[engine.remote.endpoints]]\nurl = 'http://127.0.0.1:9'\n",
+        "utf-8",
+    )
+    hidden = "import sys; sys.modules |= dict.fromkeys(('torch', 'numpy', 'gguf', 'safetensors', 'llguidance'))"
+    command = [sys.executable, "-c", f"{hidden}; from townsfolk.cli import main; main(sys.argv[1:])", "serve"]
+    done = subprocess.run(
+        [*command, "--config", str(config), "--address", "127.0.0.1:0"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "error: no server of engine.remote came up within 0.1 s" in done.stderr
 
 
 def test_daemon_in_the_foreground_stops_when_its_parent_lets_go() -> None:

@@ -13,7 +13,7 @@ from townsfolk.engine.messages import Generate, Ready, Shutdown, Started
 
 
 def main() -> None:
-    send(Ready(MODEL_NAME, "llama", "f" * 64, "cpu", "float32", 4096, 64, tiny_tokenizer_json(), 256, [258]))
+    send(Ready(MODEL_NAME, "llama", "cpu", "float32", 4096, 64, tiny_tokenizer_json(), 256, [258]))
     while not isinstance(message := receive(), Shutdown):
         if isinstance(message, Generate):
             send(Started(message.request_id, len(message.prompt), 0, 0.0))

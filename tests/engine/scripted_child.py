@@ -26,7 +26,7 @@ from townsfolk.frames import LENGTH_PREFIX
 
 
 def main() -> None:
-    send(Ready("scripted", "llama", "f" * 64, "cpu", "float32", 100, 8, "{}", -1, []))
+    send(Ready("scripted", "llama", "cpu", "float32", 100, 8, "{}", -1, []))
     lines: list[Generate] = []
     while not isinstance(message := receive(), Shutdown):
         if isinstance(message, Generate) and message.prompt[0] == 0:

@@ -58,9 +58,10 @@ EXAMPLES: list[Message] = [
     UnloadAdapter(5, ELF.digest),
     GetStats(6),
     Shutdown(),
-    Ready("smollm2", "llama", "f" * 64, "cpu", "bfloat16", 2048, 64, '{"model": "▁\\u2581"}', -1, [2, 0]),
+    Ready("smollm2", "llama", "cpu", "bfloat16", 2048, 64, '{"model": "▁\\u2581"}', -1, [2, 0]),
     Ready(
-        "m", "llama", "f", "cuda", "fp8", 1, 1, "{}", 1, [], Capabilities(True, False, True, False, True, False, True)
+        *("m", "llama", "cuda", "fp8", 1, 1, "{}", 1, [], 32, 8),
+        Capabilities(True, False, True, False, True, False, True),
     ),
     Failed("INVALID_ARGUMENT", "the model “x” is damaged"),
     Started(7, 100, 64, 0.25),

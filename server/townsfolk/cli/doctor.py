@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from townsfolk.config import EngineSettings
     from townsfolk.engine.choose import Choice
     from townsfolk.engine.messages import Capabilities
+    from townsfolk.engine.remote.settings import EndpointSettings
     from townsfolk.engine.tensorrt_llm.contract import Difference
 
 NOT_WORKING = 1
@@ -48,6 +49,8 @@ def doctor(
     """
     from townsfolk.config import read_settings
     from townsfolk.engine.choose import choose
+    from townsfolk.engine.remote.dialects.kinds import DIALECTS
+    from townsfolk.engine.remote.settings import named_endpoints
 
     settings = _with_model(read_settings(config).engine, model)
     if engine is not None:
@@ -59,7 +62,13 @@ def doctor(
         "model": str(settings.model) if settings.model else None,
         "reasons": choice.reasons,
     }
-    report["capabilities"] = asdict(_capabilities(choice, settings))
+    servers = named_endpoints(settings.remote) if choice.kind == Kind.REMOTE else []
+    report["capabilities"] = asdict(_capabilities(choice, settings, servers))
+    if servers:
+        report["servers"] = [
+            {"url": own.url, "server": own.server, "draws_by_min_p": DIALECTS[own.server].draws_by_min_p}
+            for own in servers
+        ]
     if choice.kind == Kind.TENSORRT_LLM:
         report["tensorrt_llm"] = _examine(settings)
     if as_json:
@@ -83,14 +92,14 @@ def _with_model(settings: EngineSettings, wanted: str | None) -> EngineSettings:
     return settings.model_copy(update={"model": found})
 
 
-def _capabilities(choice: Choice, settings: EngineSettings) -> Capabilities:
-    """What the engine declares."""
+def _capabilities(choice: Choice, settings: EngineSettings, servers: list[EndpointSettings]) -> Capabilities:
+    """What the engine declares; ``servers`` are the remote one's."""
     from townsfolk.engine import declared
 
     if choice.kind == Kind.TENSORRT_LLM:
         return declared.tensorrt_llm(settings)
     if choice.kind == Kind.REMOTE:
-        return declared.remote(endpoint.server for endpoint in settings.remote.endpoints)
+        return declared.remote(own.server for own in servers)
     return declared.EMBEDDED
 
 
@@ -133,6 +142,11 @@ def _print(report: dict[str, Any]) -> None:
     for name, able in report["capabilities"].items():
         mark, style = ("●", "green") if able else ("○", "dim")
         console.print(f"  [{style}]{mark}[/{style}] {CAPABILITY_WORDS[name]}")
+    if "servers" in report:
+        console.print("\nservers", style="bold")
+        for server in report["servers"]:
+            without = "" if server["draws_by_min_p"] else ", draws lines without min_p"
+            console.print(f"  {server['url']} ({server['server']}){without}", markup=False, soft_wrap=True)
     if "tensorrt_llm" in report:
         _print_tensorrt_llm(report["tensorrt_llm"])
 

@@ -61,7 +61,8 @@ async def require_daemon(address: str | None) -> Target:
 async def find_or_start(address: str | None, console: Console) -> Target:
     """The daemon to talk to, started in the background if need be, with a spinner on `console` until it is healthy.
 
-    Raises ``NotFound`` when the model has not been pulled, ``Unavailable`` when the daemon does not come up.
+    Raises ``NotFound`` when the model has not been pulled, ``FailedPrecondition`` when packages are missing,
+    ``Unavailable`` when the daemon does not come up.
     """
     if address or os.environ.get(ADDRESS_VARIABLE):
         return await require_daemon(address)
@@ -69,7 +70,12 @@ async def find_or_start(address: str | None, console: Console) -> Target:
         target = await _serving_daemon(console)
         if target is not None:
             return target
-        check_engine_packages()
+        try:
+            check_engine_packages()
+        except FailedPrecondition as missing:
+            raise FailedPrecondition(
+                f"{missing.message}; or first start a daemon with another engine: `townsfolk serve --config FILE`"
+            ) from None
         default_model_path()
         make_state_dir()
         state_file().unlink(missing_ok=True)
@@ -101,10 +107,13 @@ async def _serving_daemon(console: Console) -> Target | None:
 
 
 def check_engine_packages() -> None:
-    """Raise ``FailedPrecondition`` that says what to install when the engine's packages are missing."""
-    for package in ("torch", "numpy", "gguf"):
+    """Raise ``FailedPrecondition`` that says what to install when packages of the embedded engine are missing.
+
+    A daemon without settings takes it. Other engines say for themselves what they need, when they start.
+    """
+    for package in ("torch", "numpy", "gguf", "safetensors"):
         if importlib.util.find_spec(package) is None:
-            raise FailedPrecondition(f"the engine needs the package {package}; run `pip install 'townsfolk[embedded]'`")
+            raise FailedPrecondition(f"the embedded engine needs {package}; run `pip install 'townsfolk[embedded]'`")
 
 
 def spawn(

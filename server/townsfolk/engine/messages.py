@@ -138,7 +138,6 @@ class Ready:
 
     model_name: str
     family: str
-    fingerprint: str
     device: str
     dtype: str
     max_context: int

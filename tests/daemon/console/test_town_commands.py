@@ -65,6 +65,8 @@ async def test_stats_tell_how_the_town_is_doing(town: Town) -> None:
     assert printed.of("heading").startswith("Townsfolk 0.1.0: ready, up ")
     assert "1 finished (0 cancelled, 0 fallback), 0 failed" in printed.of("plain")
     assert "model         tiny in float32 on cpu" in printed.of("plain")
+    assert "without       a prompt's KV shared between activated adapters\n" in printed.of("plain")
+    assert "1 of 64 slots in use" in printed.of("plain")
 
 
 async def test_stats_list_personas_sessions_and_turns(town: Town) -> None:

@@ -53,6 +53,11 @@ def line_alone(model: Path, request: Generate) -> list[int]:
     return run_lines(make_engine(model), [request])[request.request_id].tokens
 
 
+def test_the_limits_of_a_step_are_told(model: Path) -> None:
+    told = make_engine(model, max_running=4, adapter_slots=3).ready()
+    assert (told.max_batch_rows, told.max_batch_adapters) == (4, 3)
+
+
 def test_a_line_joins_and_leaves_between_any_two_steps(model: Path, adapters: list[AdapterRef]) -> None:
     engine = make_engine(model, max_running=4)
     requests = [

@@ -10,6 +10,7 @@ import pytest
 from tests.engine.remote.conftest import Heard, StartEngine, StartServer, chat, name_of, until, write_adapter
 from tests.engine.remote.protocol_server import BASE_REPLY, END, ProtocolServer
 from townsfolk.config import EngineSettings
+from townsfolk.engine import declared
 from townsfolk.engine.messages import AdapterRef, SamplingParams
 from townsfolk.engine.remote.engine import RemoteEngine
 from townsfolk.errors import (
@@ -61,6 +62,22 @@ async def test_lines_go_where_their_adapter_is(
             await engine.generate(chat("Hm?"), GREEDY, STOP, Heard(), ref)
     # each adapter is on one server alone, and the two are spread
     assert sorted(list(server.adapters) for server in servers) == sorted([[name_of(adapter)], [name_of(other)]])
+
+
+async def test_lines_that_set_min_p_go_where_it_is_known(
+    start_server: StartServer, start_engine: StartEngine, adapter: AdapterRef
+) -> None:
+    servers = [await start_server("lorax"), await start_server("vllm")]
+    engine = await start_engine(*servers)
+    await engine.load_adapter(adapter)
+    assert [bool(endpoint.held) for endpoint in engine.endpoints] == [True, False]
+    for sampling, lines in ((SamplingParams(min_p=0.1), [0, 1]), (SamplingParams(), [1, 1])):
+        await engine.generate(chat("Hm?"), sampling, STOP, Heard(), adapter)
+        assert [len(server.lines) for server in servers] == lines
+    await servers[1].kill()
+    await until(lambda: not engine.endpoints[1].up)
+    await engine.generate(chat("Hm?"), SamplingParams(min_p=0.1), STOP, Heard(), adapter)
+    assert len(servers[0].lines) == 2
 
 
 async def test_a_full_server_gives_its_lines_to_another(
@@ -124,6 +141,21 @@ async def test_a_server_that_is_no_longer_named_is_let_go_after_its_lines(
     await line
     await until(lambda: [endpoint.url for endpoint in engine.endpoints] == [second.url])
     assert heard.text == BASE_REPLY
+
+
+async def test_what_the_engine_declares_follows_its_servers(
+    start_server: StartServer, start_engine: StartEngine, tmp_path: Path
+) -> None:
+    first, second = await start_server("vllm"), await start_server("llama_cpp")
+    listed = tmp_path / "endpoints.toml"
+    write_endpoints(listed, (first, False))
+    engine = await start_engine(endpoints=[], endpoints_file=listed)
+    assert engine.info.capabilities == declared.remote(["vllm"])
+    assert (engine.info.max_batch_rows, engine.info.max_batch_adapters) == (0, 0)
+    write_endpoints(listed, (first, False), (second, False))
+    await until(lambda: len(engine.endpoints) == 2)
+    assert engine.info.capabilities == declared.remote(["vllm", "llama_cpp"])
+    assert engine.info.capabilities.adapter_scale
 
 
 async def test_a_broken_endpoints_file_changes_nothing(

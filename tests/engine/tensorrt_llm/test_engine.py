@@ -76,6 +76,7 @@ async def test_the_model_is_loaded_as_the_settings_say(model: Path, tmp_path: Pa
     async with started(model, log, own=own, max_rank=32, max_context=128, max_running=7) as engine:
         assert engine.name == "tensorrt_llm"
         assert (engine.info.device, engine.info.dtype, engine.info.max_context) == ("cuda", "float32", 128)
+        assert (engine.info.max_batch_rows, engine.info.max_batch_adapters) == (7, 3)
     (load,) = noted(log, "load")
     assert load["lora"]["max_lora_rank"] == 32
     assert (load["lora"]["max_loras"], load["lora"]["max_cpu_loras"]) == (3, 5)

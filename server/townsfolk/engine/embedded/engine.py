@@ -105,7 +105,6 @@ class EmbeddedEngine:
         return Ready(
             model_name=self.spec.name,
             family=self.spec.family,
-            fingerprint=self.fingerprint,
             device=str(self.device),
             dtype=str(self.dtype).removeprefix("torch."),
             max_context=self.max_context,

@@ -221,7 +221,7 @@ class Endpoint:
 
     def request(self, line: LineRequest, held: Held | None, scale: float = 1.0) -> LineRequest:
         """The line as this server is asked for it."""
-        if line.sampling.min_p and not self.dialect.draws_by_min_p:
+        if line.by_min_p and not self.dialect.draws_by_min_p:
             self._tell_of_min_p()
         return replace(
             line,

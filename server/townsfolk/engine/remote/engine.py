@@ -121,7 +121,7 @@ class RemoteEngine:
     def info(self) -> Ready:
         if self._info is None:
             raise Unavailable("the engine has not started yet", retry_after_s=1.0)
-        return self._info
+        return replace(self._info, capabilities=declared.remote(endpoint.own.server for endpoint in self.endpoints))
 
     @property
     def restarts(self) -> int:
@@ -154,7 +154,6 @@ class RemoteEngine:
         self._info = Ready(
             model_name=model.name,
             family=model.family,
-            fingerprint="",
             device=", ".join(sorted({e.own.server for e in self.endpoints})),
             dtype="remote",
             max_context=min([self._settings.max_context, model.max_context, *contexts]),
@@ -162,7 +161,6 @@ class RemoteEngine:
             tokenizer_json=model.tokenizer_json,
             bos_id=model.bos_id,
             eos_ids=model.eos_ids,
-            capabilities=declared.remote(endpoint.own.server for endpoint in self.endpoints),
         )
 
     async def stop(self) -> None:
@@ -297,7 +295,7 @@ class RemoteEngine:
         digest = ref.digest if ref else ""
         tried: set[str] = set()
         pause = FIRST_PAUSE_S
-        endpoint = self._fleet.choose(digest, tried, needs)
+        endpoint = self._fleet.choose(digest, tried, needs, by_min_p=line.request.by_min_p)
         for left in range(remote.retries, -1, -1):
             try:
                 return await self._attempt(line, endpoint, ref)
@@ -317,7 +315,7 @@ class RemoteEngine:
                 tried.add(endpoint.url)
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause *= 2
-            endpoint = self._fleet.choose(digest, tried, needs)
+            endpoint = self._fleet.choose(digest, tried, needs, by_min_p=line.request.by_min_p)
         raise AssertionError("the last attempt returns or raises")
 
     async def _attempt(self, line: _Line, endpoint: Endpoint, ref: AdapterRef | None) -> Finished:

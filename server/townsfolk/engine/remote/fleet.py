@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from townsfolk.engine.remote.endpoint import Endpoint
-from townsfolk.engine.remote.settings import EndpointSettings, RemoteSettings, check_endpoints, read_endpoints_file
+from townsfolk.engine.remote.settings import EndpointSettings, RemoteSettings, check_endpoints, named_endpoints
 from townsfolk.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, TownsfolkError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -83,10 +83,11 @@ class Fleet:
             endpoint.up = False
             await endpoint.close()
 
-    def choose(self, digest: str, tried: set[str], needs: dict[str, str]) -> Endpoint:
+    def choose(self, digest: str, tried: set[str], needs: dict[str, str], *, by_min_p: bool = False) -> Endpoint:
         """The server for a line: the least loaded one among those that hold its adapter, else among all.
 
-        ``tried`` ones come last. ``needs``: attributes of the dialect that the line cannot do without.
+        ``tried`` ones come last. ``needs``: attributes of the dialect that the line cannot do without. ``by_min_p``:
+        those that draw by it come first.
 
         Raises ``FailedPrecondition`` where no server can do what the line needs, ``ResourceExhausted`` while all are
         full, ``Unavailable`` while none is up.
@@ -102,20 +103,18 @@ class Fleet:
         if not free:
             raise ResourceExhausted("all servers of engine.remote are full; try again shortly", retry_after_s=RETRY_S)
         fresh = [e for e in free if e.url not in tried] or free
-        holders = [e for e in fresh if digest in e.held] or fresh
+        fitting = [e for e in fresh if e.dialect.draws_by_min_p or not by_min_p] or fresh
+        holders = [e for e in fitting if digest in e.held] or fitting
         return min(holders, key=lambda endpoint: (endpoint.in_flight, len(endpoint.held)))
 
     # ── coming and going ─────────────────────────────────────────────────────────────────────────────────────
 
     def _wanted(self) -> list[EndpointSettings]:
-        wanted = list(self._settings.endpoints)
         path = self._settings.endpoints_file
         if path is not None:
             with suppress(OSError):
                 self._read_at = path.stat().st_mtime_ns
-            wanted += read_endpoints_file(path)
-        check_endpoints(wanted, self._settings)
-        return wanted
+        return named_endpoints(self._settings)
 
     def _apply(self, wanted: list[EndpointSettings]) -> None:
         """Take up new servers, set and end the draining of known ones, let go of those that are no longer named."""

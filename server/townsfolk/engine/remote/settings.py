@@ -93,6 +93,15 @@ def check_endpoints(endpoints: list[EndpointSettings], settings: RemoteSettings)
             )
 
 
+def named_endpoints(settings: RemoteSettings) -> list[EndpointSettings]:
+    """All servers: those of the settings, then those of ``endpoints_file``. Raises ``InvalidArgument``."""
+    endpoints = list(settings.endpoints)
+    if settings.endpoints_file is not None:
+        endpoints += read_endpoints_file(settings.endpoints_file)
+    check_endpoints(endpoints, settings)
+    return endpoints
+
+
 class _EndpointsFile(_Settings):
     endpoints: list[EndpointSettings] = Field(default_factory=list)
 

@@ -124,7 +124,6 @@ class TensorRtLlmEngine:
         return Ready(
             model_name=self.spec.name,
             family=self.spec.family,
-            fingerprint=self._model.fingerprint,
             device="cuda" if self._options.tensor_parallel == 1 else f"cuda x {self._options.tensor_parallel}",
             dtype=self._model.dtype,
             max_context=self.max_context,

@@ -55,6 +55,11 @@ class LineRequest:
     top_tokens: int = 0
     json_schema: str = ""
 
+    @property
+    def by_min_p(self) -> bool:
+        """Whether ``min_p`` makes a difference: the likeliest token is in any case among those that it leaves."""
+        return self.sampling.min_p > 0 and self.sampling.temperature > 0
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
