@@ -46,15 +46,16 @@ class StepTimes:
 def measured_step_times(town: Path, first_token: Path) -> StepTimes:
     """From what ``townsfolk bench town`` and ``bench first-token`` wrote.
 
-    Of every number of streams the row with most adapters counts. Reading the prompts is in the rates of ``bench town``
-    and is taken out by the time that ``bench first-token`` found for a token of a prompt.
+    Of every number of streams the row with most adapters counts, and its rate of drawn tokens, for that is what players
+    hear. Reading the prompts is in the rates of ``bench town`` and is taken out by the time that ``bench first-token``
+    found for a token of a prompt.
     """
     cold = next(row for row in _report(first_token)["rows"] if row["case"] == "cold")
     parameters = _report(first_token)
     prefill_s = cold["first_token_s"] / (parameters["persona_tokens"] + parameters["line_tokens"])
     rows = {row["streams"]: row for row in sorted(_report(town)["rows"], key=lambda row: row["adapters"])}
     decode = tuple(
-        (streams, streams / row["tokens_per_s"] - streams * row["prompt_tokens"] * prefill_s / row["new_tokens"])
+        (streams, streams / row["drawn_tokens_per_s"] - streams * row["prompt_tokens"] * prefill_s / row["new_tokens"])
         for streams, row in sorted(rows.items())
     )
     return StepTimes(decode, prefill_s)

@@ -74,4 +74,4 @@ def test_measured_step_times_give_back_the_measured_rate() -> None:
     row = max(measured, key=lambda row: (row["streams"], row["adapters"]))
     streams, new_tokens = row["streams"], row["new_tokens"]
     decoding, reading = steps.of(streams, 0), streams * row["prompt_tokens"] * steps.prefill_s
-    assert streams * new_tokens / (new_tokens * decoding + reading) == pytest.approx(row["tokens_per_s"])
+    assert streams * new_tokens / (new_tokens * decoding + reading) == pytest.approx(row["drawn_tokens_per_s"])
