@@ -10,7 +10,6 @@
     ├── Cancelled             CANCELLED             the caller went away or asked to stop
     ├── Unavailable           UNAVAILABLE           engine down or draining
     ├── Unauthenticated       UNAUTHENTICATED       missing or wrong token
-    ├── Unimplemented         UNIMPLEMENTED         a service that this version does not serve
     └── InternalError         INTERNAL              a bug of ours; the traceback stays in the log
 
 A message is one sentence that says what is wrong and what to do about it.
@@ -73,10 +72,6 @@ class Unauthenticated(TownsfolkError):
     status = "UNAUTHENTICATED"
 
 
-class Unimplemented(TownsfolkError):
-    status = "UNIMPLEMENTED"
-
-
 class InternalError(TownsfolkError):
     status = "INTERNAL"
 
@@ -93,7 +88,6 @@ BY_STATUS: dict[str, type[TownsfolkError]] = {
         Cancelled,
         Unavailable,
         Unauthenticated,
-        Unimplemented,
         InternalError,
     )
 }

@@ -118,6 +118,20 @@ class ScriptedTown(
         self._require_persona(request.persona_id, context)
         return persona_pb2.GetResponse(persona=self._persona(request.persona_id))
 
+    def Watch(self, request: persona_pb2.WatchRequest, context: grpc.ServicerContext) -> Iterator[Any]:
+        """Two personas, two changes, and the end of the daemon."""
+        self._check(context)
+        for persona_id in request.persona_ids or sorted(NAMES)[:2]:
+            yield persona_pb2.WatchResponse(
+                change=persona_pb2.PERSONA_CHANGE_EXISTING, persona=self._persona(persona_id)
+            )
+        yield persona_pb2.WatchResponse(change=persona_pb2.PERSONA_CHANGE_SYNCED)
+        changed = persona_pb2.Persona(id="nun", problems=["persona.toml:3: [name] is empty"])
+        yield persona_pb2.WatchResponse(change=persona_pb2.PERSONA_CHANGE_CHANGED, persona=changed)
+        gone = persona_pb2.Persona(id="nun")
+        yield persona_pb2.WatchResponse(change=persona_pb2.PERSONA_CHANGE_REMOVED, persona=gone)
+        context.abort(grpc.StatusCode.UNAVAILABLE, "the daemon has shut down")
+
     def GetStats(self, request: daemon_pb2.GetStatsRequest, context: grpc.ServicerContext) -> Any:
         self._check(context)
         tokens = len(self.asked) * len(self.script.split(" "))

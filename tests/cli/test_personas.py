@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from tests.cli.conftest import REPOSITORY, Command
+from tests.cli.scripted_town import ScriptedTown
 from tests.fakes import write_persona
 
 SHIPPED = REPOSITORY / "personas"
@@ -86,3 +87,25 @@ def test_validate_takes_the_path_of_a_folder(run: Command, tmp_path: Path) -> No
     assert (entry["id"], entry["valid"]) == ("old_knight", True)
     outcome = run("personas", "validate", str(tmp_path / "nowhere"))
     assert (outcome.code, outcome.err) == (1, f"error: {tmp_path / 'nowhere'} has no persona.toml\n")
+
+
+def test_watch_tells_what_is_there_and_what_changes_until_the_daemon_goes(run: Command, town: ScriptedTown) -> None:
+    outcome = run("personas", "watch", "forest_elf", "--address", town.address)
+    assert outcome.out.splitlines() == [
+        "forest_elf is there",
+        "watching; Ctrl-C ends it",
+        "nun has changed",
+        "  persona.toml:3: [name] is empty",
+        "nun is gone",
+    ]
+    assert (outcome.code, outcome.err) == (1, "error: the daemon has shut down\n")
+
+
+def test_watch_prints_one_json_object_a_line(run: Command, town: ScriptedTown) -> None:
+    lines = run("personas", "watch", "--address", town.address, "--json").out.splitlines()
+    assert [json.loads(line)["change"] for line in lines] == ["existing", "existing", "synced", "changed", "removed"]
+    assert json.loads(lines[-1])["persona"]["id"] == "nun"
+
+
+def test_watch_without_a_daemon_is_one_sentence(run: Command) -> None:
+    assert run("personas", "watch").err == "error: no daemon is running; `townsfolk serve` starts one\n"

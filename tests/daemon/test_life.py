@@ -28,7 +28,6 @@ from townsfolk.config import Settings
 from townsfolk.daemon.server import SERVICES, Daemon
 from townsfolk.errors import FailedPrecondition, InvalidArgument, Unavailable
 from townsfolk.v1.daemon_pb2 import GetStatsRequest
-from townsfolk.v1.persona_pb2 import WatchRequest
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -264,13 +263,6 @@ async def test_reflection_lists_every_service(town: Town) -> None:
     names = {s.name for s in (await soon(stream.read())).list_services_response.service}
     assert names == {*SERVICES, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
     assert len(SERVICES) == 7
-
-
-async def test_unserved_calls_say_so(town: Town) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await soon(town.personas.Watch(WatchRequest()).read())
-    assert raised.value.code() == grpc.StatusCode.UNIMPLEMENTED
-    assert "part of this version" in (raised.value.details() or "")
 
 
 # ── sockets and TLS ──────────────────────────────────────────────────────────────────────────────────────────

@@ -202,6 +202,16 @@ class Town:
         answer = await self._ask(self._personas.Get, persona_pb2.GetRequest(persona_id=persona_id))
         return answer.persona  # type: ignore[no-any-return]
 
+    async def watch(self, persona_ids: Sequence[str]) -> AsyncIterator[persona_pb2.WatchResponse]:
+        """Changes of these personas, or of all, without end. Closing the iterator stops it."""
+        call = self._personas.Watch(persona_pb2.WatchRequest(persona_ids=persona_ids), metadata=self._metadata)
+        try:
+            async with self._sentences():
+                async for response in call:
+                    yield response
+        finally:
+            call.cancel()
+
     async def stats(self) -> daemon_pb2.GetStatsResponse:
         return await self._ask(self._daemon.GetStats, daemon_pb2.GetStatsRequest())  # type: ignore[no-any-return]
 

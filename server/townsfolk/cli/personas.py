@@ -1,4 +1,4 @@
-"""`townsfolk personas`: the characters on disk. Needs no daemon."""
+"""`townsfolk personas`: the characters on disk. Only `watch` needs a daemon."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from townsfolk.cli.terminal import colours_of, counted, output_console
+from townsfolk.cli.watch import watch
 from townsfolk.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from townsfolk.personas.library import LoadedPersona, PersonaLibrary
 
 app = typer.Typer(
-    help="Personas on disk: list, show and validate them.\n\nExample: townsfolk personas list", no_args_is_help=True
+    help="Personas on disk: list, show, validate and watch them.\n\nExample: townsfolk personas list",
+    no_args_is_help=True,
 )
+
+app.command("watch")(watch)
 
 FoldersOption = Annotated[
     list[Path] | None,

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import bisect
 import time
+from contextlib import aclosing
 from typing import Any
 
 import grpc
 
 from townsfolk.daemon.convert import KINDS, persona_message
+from townsfolk.daemon.library_watch import LibraryWatch
 from townsfolk.daemon.residency import Residency, Unloader, residency_of
 from townsfolk.engine.interface import Engine
-from townsfolk.errors import InvalidArgument, ResourceExhausted, Unimplemented
-from townsfolk.personas.library import PersonaLibrary, ReloadReport
+from townsfolk.errors import InvalidArgument, ResourceExhausted
+from townsfolk.personas.library import PersonaLibrary, ReloadReport, check_id
 from townsfolk.personas.schema import MAX_PERSONA_BYTES
 from townsfolk.personas.validation import Problem, find_problems, toml_problems
 from townsfolk.v1 import persona_pb2 as pb
@@ -24,6 +26,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 DEFAULT_PAGE = 64
 DEFAULT_KINDS = {"character"}
 MAX_PAGE = 256
+MAX_WATCHED = 256
 MAX_PAGE_BYTES = 2 * 1024 * 1024  # half of what a client takes in one message by default
 SLOT_RETRY_S = 1.0  # a line takes seconds; then its adapter's slot is free
 
@@ -35,6 +38,7 @@ class PersonaService(PersonaServiceServicer):
         self._library = library
         self._engine = engine
         self.unloader = Unloader(engine)
+        self.watch = LibraryWatch(library, engine)
 
     async def List(self, request: pb.ListRequest, context: Context) -> pb.ListResponse:
         """See the API. A page token is the last id of the page before: pages stay right while personas come and go."""
@@ -104,8 +108,14 @@ class PersonaService(PersonaServiceServicer):
         )
 
     async def Watch(self, request: pb.WatchRequest, context: Context) -> None:
-        """Not served yet."""
-        raise Unimplemented("Watch is not part of this version; call Reload and List")
+        """See the API."""
+        if len(request.persona_ids) > MAX_WATCHED:
+            raise InvalidArgument(f"at most {MAX_WATCHED} personas; name none to watch all", field="persona_ids")
+        for persona_id in request.persona_ids:
+            check_id(persona_id, "persona_ids")
+        async with aclosing(self.watch.changes(frozenset(request.persona_ids))) as changes:
+            async for change in changes:
+                await context.write(change)
 
     def _page(self, request: pb.ListRequest, residency: Residency) -> pb.ListResponse:
         ids = self._library.ids()

@@ -23,11 +23,15 @@ class Residency:
 
     def state(self, loaded: LoadedPersona | None) -> int:
         """The ``AdapterState`` of a persona."""
-        if loaded is None or loaded.adapter is None:
+        return self.state_of("" if loaded is None or loaded.adapter is None else loaded.adapter.digest)
+
+    def state_of(self, digest: str) -> int:
+        """The ``AdapterState`` of an adapter; of none, for an empty digest."""
+        if not digest:
             return persona_pb2.ADAPTER_STATE_NONE
-        if loaded.adapter.digest in self.resident:
+        if digest in self.resident:
             return persona_pb2.ADAPTER_STATE_RESIDENT
-        if loaded.adapter.digest in self.host:
+        if digest in self.host:
             return persona_pb2.ADAPTER_STATE_HOST
         return persona_pb2.ADAPTER_STATE_ON_DISK
 

@@ -202,7 +202,12 @@ class Daemon:
         self.runner.registry.cancel_abandoned()
         await self.runner.registry.wait_idle(self.drain_grace_s)
         await self.runner.registry.cancel_all()
+        self._end_streams()
+
+    def _end_streams(self) -> None:
+        """Streams that would go on for ever."""
         self._dialogue.end_scenes(Unavailable("the daemon has shut down"))
+        self._personas.watch.end(Unavailable("the daemon has shut down"))
 
     async def stop(self) -> None:
         """Stop at once and free everything; cancels lines in flight. Safe to call twice and after a failed start."""
@@ -214,7 +219,7 @@ class Daemon:
             await asyncio.to_thread(self._metrics.stop)
             self._metrics = None
         await self.runner.registry.cancel_all()
-        self._dialogue.end_scenes(Unavailable("the daemon has shut down"))
+        self._end_streams()
         if self._server is not None:
             await self._server.stop(LAST_WORDS_S)
             self._server = None

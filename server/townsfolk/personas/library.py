@@ -12,6 +12,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,6 +28,14 @@ __all__ = ["LoadedPersona", "PersonaLibrary", "ReloadReport", "default_persona_f
 ID_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 CACHED_PERSONAS = 512  # about 20 KB each
 SUGGESTED_IDS = 5
+
+
+def check_id(persona_id: str, field: str = "persona_id") -> None:
+    """Raise ``InvalidArgument`` for what is no id: they come from clients, and name folders."""
+    if not ID_PATTERN.fullmatch(persona_id):
+        raise InvalidArgument(
+            f"{persona_id[:64]!r} is no persona id: those are 1 to 64 characters of a-z 0-9 _ -", field=field
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +163,7 @@ class PersonaLibrary:
 
     def folder_of(self, persona_id: str) -> Path:
         """The folder of a persona. Raises ``InvalidArgument`` or ``NotFound`` with ids that come close."""
-        # ids come from clients: nothing but a plain name ever becomes part of a path
-        if not ID_PATTERN.fullmatch(persona_id):
-            raise InvalidArgument(
-                f"{persona_id[:64]!r} is no persona id: those are 1 to 64 characters of a-z 0-9 _ -", field="persona_id"
-            )
+        check_id(persona_id)
         for folder in self.folders:
             if (folder / persona_id / PERSONA_FILE).is_file():
                 return folder / persona_id
@@ -189,7 +194,7 @@ class PersonaLibrary:
         """Read again what changed since the last time (or since ``survey``)."""
         with self._lock:
             before = dict(self._known)
-            now = {persona_id: self._stamp(self.folder_of(persona_id)) for persona_id in self.ids()}
+            now = self.stamps()
             added: list[str] = []
             changed: list[str] = []
             failed: list[str] = []
@@ -211,8 +216,17 @@ class PersonaLibrary:
     def survey(self) -> int:
         """Note which personas there are, for ``reload_all`` to compare with; returns their number."""
         with self._lock:
-            self._known = {persona_id: self._stamp(self.folder_of(persona_id)) for persona_id in self.ids()}
+            self._known = self.stamps()
             return len(self._known)
+
+    def stamps(self) -> dict[str, Stamp]:
+        """Of every persona what changes whenever one of its files does. Reads none of them."""
+        found: dict[str, Stamp] = {}
+        with self._lock:
+            for persona_id in self.ids():
+                with suppress(NotFound):  # gone since
+                    found[persona_id] = self._stamp(self.folder_of(persona_id))
+        return found
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────
 
