@@ -94,8 +94,8 @@ def sample(
     likely, ids, scaled = candidates.probabilities, candidates.ids, candidates.scaled
     drawn = _invert(_filter(likely, *filters), ids, point)
     random = batch.temperature > 0
-    if likely.shape[1] < logits.shape[1]:
-        cut_short = _cut_short(likely, *filters) & random
+    cut_short = _cut_short(likely, *filters) & random
+    if likely.shape[1] < logits.shape[1] and cut_short.any():
         unfiltered = (batch.top_k == 0) & (batch.top_p >= 1.0) & (batch.min_p <= 0.0)
         if (whole := _places(cut_short & unfiltered)).numel():
             drawn[whole] = _draw_unfiltered(likely[whole], ids[whole], scaled[whole], point[whole])
