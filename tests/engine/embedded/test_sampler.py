@@ -286,13 +286,36 @@ def test_points_all_over_an_unfiltered_row_hit_each_token_as_often_as_it_is_like
     assert set(ids[0].tolist()) == set(drawn[: round(points * float(likely.sum()) - 1)].tolist())
 
 
+def test_many_candidates_give_what_the_whole_sorted_vocabulary_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    vocabulary, rows = 3 * sampler.MANY_CANDIDATES, 60
+    logits = make_logits(rows, seed=3, spread=1.0, vocabulary=vocabulary)
+    params = [
+        SamplingParams(temperature=(0.3, 0.6, 1.0, 3.0)[i % 4], top_p=(0.5, 0.9, 0.999)[i % 3], seed=i)
+        for i in range(rows)
+    ]
+    counts: list[int] = []
+    likeliest = sampler._likeliest
+
+    def noting(scaled: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        counts.append(count)
+        return likeliest(scaled, count)
+
+    monkeypatch.setattr(sampler, "_likeliest", noting)
+    batch = SamplingBatch.of(params, [0] * rows, CPU)
+    seen = torch.zeros(logits.shape, dtype=torch.bool)
+    drawn = sample(logits.clone(), batch, seen)
+    assert counts == [CANDIDATES, sampler.MANY_CANDIDATES, vocabulary]
+    monkeypatch.setattr(sampler, "MANY_CANDIDATES", vocabulary + 1)
+    assert torch.equal(drawn, sample(logits.clone(), batch, seen))
+
+
 def test_a_row_of_few_possible_tokens_draws_from_these_without_a_look_at_the_rest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     logits = torch.full((1, 4 * CANDIDATES), -torch.inf)
     logits[0, [7, 300, 900]] = torch.tensor([1.0, 0.5, 0.0])
     params = SamplingParams(temperature=1.0)
-    monkeypatch.setattr(sampler, "filtered_probabilities", lambda *_, **__: pytest.fail("the vocabulary was sorted"))
+    monkeypatch.setattr(sampler, "_draw_unfiltered", lambda *_: pytest.fail("the vocabulary was looked at"))
     drawn = {
         int(sample(logits.clone(), SamplingBatch.of([params], [step], torch.device("cpu")), [torch.zeros(1)]))
         for step in range(200)
