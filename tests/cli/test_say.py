@@ -91,8 +91,9 @@ def test_talk_reads_lines_from_a_pipe_in_one_session(
 ) -> None:
     lines = "Good evening.\n/stats\n\n/persona dwarf_smith\nAnd you?\n/quit\nnever asked\n"
     monkeypatch.setattr("sys.stdin", io.StringIO(lines))
-    outcome = run("talk", "old_knight", "--address", town.address)
+    outcome = run("talk", "old_knight", "--cues", "--address", town.address)
     assert outcome.code == 0
+    assert all(asked.with_cues for asked in town.asked)
     assert "Dame Aldith  Well met, good pilgrim." in outcome.out
     assert "Borrin Ashhand  Well met, good pilgrim." in outcome.out
     assert "4 tokens · first after 0.21 s" in outcome.out
