@@ -248,8 +248,8 @@ typedef struct townsfolk_say_options {
   const char* situation;
   const char* turn_id; /* NULL: one is chosen; events carry it */
   int32_t priority;    /* townsfolk_priority */
-  uint32_t reserved;
-  double deadline_s; /* the persona's fallback line is spoken if its own cannot come in time */
+  int32_t with_cues;   /* 1: also EMOTION and perhaps ACTION events after the line; see SayRequest in dialogue.proto */
+  double deadline_s;   /* the persona's fallback line is spoken if its own cannot come in time */
   townsfolk_sampling sampling;
 } townsfolk_say_options;
 

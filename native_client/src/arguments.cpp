@@ -179,6 +179,7 @@ SayArguments say_arguments(const townsfolk_say_options* options) {
   request.set_turn_id(id_of(given.turn_id, "turn_id"));
   arguments.chosen_turn_id = !request.turn_id().empty();
   if (!arguments.chosen_turn_id) request.set_turn_id(fresh_id());
+  request.set_with_cues(given.with_cues != 0);
   if (given.sampling.set != 0) fill_sampling(given.sampling, *request.mutable_sampling());
   arguments.deadline_s = deadline_of(given.deadline_s, 0, "deadline_s");
   return arguments;

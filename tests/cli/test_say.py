@@ -30,13 +30,14 @@ def test_say_prints_the_bare_line_to_a_pipe(run: Command, town: ScriptedTown) ->
 def test_say_passes_every_option_on(run: Command, town: ScriptedTown) -> None:
     numbers = ("--seed", "7", "--temperature", "0", "--max-tokens", "12", "--timeout", "9")
     words = ("--situation", "dusk", "--session", "s9", "--address", town.address)
-    assert run("say", "old_knight", "Well?", *words, *numbers).code == 0
+    assert run("say", "old_knight", "Well?", *words, *numbers, "--cues").code == 0
     (asked,) = town.asked
     assert (asked.persona_id, asked.text, asked.situation, asked.session_id) == ("old_knight", "Well?", "dusk", "s9")
     assert (asked.sampling.seed, asked.sampling.temperature, asked.sampling.max_tokens) == (7, 0.0, 12)
     assert asked.sampling.HasField("temperature")
     assert not asked.sampling.HasField("top_p")
     assert asked.deadline_s == 9.0
+    assert asked.with_cues
 
 
 def test_say_json_prints_one_event_a_line(run: Command, town: ScriptedTown) -> None:
@@ -90,8 +91,9 @@ def test_talk_reads_lines_from_a_pipe_in_one_session(
 ) -> None:
     lines = "Good evening.\n/stats\n\n/persona dwarf_smith\nAnd you?\n/quit\nnever asked\n"
     monkeypatch.setattr("sys.stdin", io.StringIO(lines))
-    outcome = run("talk", "old_knight", "--address", town.address)
+    outcome = run("talk", "old_knight", "--cues", "--address", town.address)
     assert outcome.code == 0
+    assert all(asked.with_cues for asked in town.asked)
     assert "Dame Aldith  Well met, good pilgrim." in outcome.out
     assert "Borrin Ashhand  Well met, good pilgrim." in outcome.out
     assert "4 tokens · first after 0.21 s" in outcome.out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,6 +13,7 @@ from google.rpc.error_details_pb2 import BadRequest  # type: ignore[import-untyp
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
 from tests.daemon.conftest import EOF, StartTown, Town, kinds, soon, spoken, trailers
+from tests.daemon.test_converse import Scene
 from tests.fakes import Reply, ScriptedEngine, tiny_tokenizer, unavailable
 from townsfolk.errors import ResourceExhausted
 from townsfolk.v1 import common_pb2
@@ -359,3 +361,25 @@ async def test_closing_a_session_cancels_its_turns(town: Town) -> None:
     await town.engine.line(0)
     assert (await town.sessions.Close(CloseRequest(session_id=session))).cancelled_turns == 1
     assert (await saying)[-1].finished.reason == common_pb2.FINISH_REASON_CANCELLED
+
+
+async def test_emotion_and_action_follow_a_line_that_asks_for_cues(town: Town, persona_folder: Path) -> None:
+    with (persona_folder / "smith" / "persona.toml").open("a", encoding="utf-8") as file:
+        file.write('\nemotions = ["gruff", "dry"]\n[[actions]]\nname = "mend"\n')
+        file.write('[actions.args]\nitem = { type = "string", enum = ["boots"] }\nprice = { type = "integer" }\n')
+    answer = '{"emotion": "dry", "action": {"name": "mend", "arguments": {"item": "boots", "price": 3}}}'
+    for call in ("say", "converse"):
+        town.engine.script += [Reply("Aye."), Reply(answer)]
+        if call == "say":
+            events = await town.say("My boots?", with_cues=True)
+        else:
+            scene = Scene(town)
+            await scene.say("t1", with_cues=True)
+            await scene.until_ended("t1")
+            events = scene.events["t1"]
+        assert kinds(events) == ["started", "speech_delta", "emotion", "action", "finished"]
+        emotion, action, finished = events[-3:]
+        assert emotion.emotion.name == "dry"
+        assert action.action.name == "mend"
+        assert dict(action.action.arguments) == {"item": "boots", "price": 3.0}
+        assert finished.finished.text == "Aye."

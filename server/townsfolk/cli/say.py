@@ -25,6 +25,11 @@ AddressOption = Annotated[
     ),
 ]
 
+CuesOption = Annotated[
+    bool,
+    typer.Option("--cues", help="Also show the emotion that the persona shows and what it does."),
+]
+
 
 def say(
     persona: Annotated[str, typer.Argument(help="Id of the persona, as `townsfolk personas list` shows it.")],
@@ -46,6 +51,7 @@ def say(
         typer.Option(help="Longest line in tokens. Default: the persona's.", min=1, max=2048, show_default=False),
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds the line may take.", min=0.1, max=600)] = LINE_TIMEOUT_S,
+    cues: CuesOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one event a line, as JSON.")] = False,
 ) -> None:
     """Ask a persona for one line and print it as it is spoken.
@@ -56,7 +62,7 @@ def say(
     """
     from townsfolk.v1.dialogue_pb2 import SayRequest
 
-    request = SayRequest(persona_id=persona, text=text, situation=situation, session_id=session)
+    request = SayRequest(persona_id=persona, text=text, situation=situation, session_id=session, with_cues=cues)
     if seed is not None:
         request.sampling.seed = seed
     if temperature is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from townsfolk.cli.say import LINE_TIMEOUT_S, AddressOption, Spoken, speak
+from townsfolk.cli.say import LINE_TIMEOUT_S, AddressOption, CuesOption, Spoken, speak
 from townsfolk.cli.state import make_state_dir
 from townsfolk.cli.terminal import error_console, output_console
 from townsfolk.errors import TownsfolkError
@@ -30,6 +30,7 @@ def talk(
     persona: Annotated[str, typer.Argument(help="Id of the persona, as `townsfolk personas list` shows it.")],
     address: AddressOption = None,
     timeout: Annotated[float, typer.Option(help="Seconds a line may take.", min=0.1, max=600)] = LINE_TIMEOUT_S,
+    cues: CuesOption = False,
 ) -> None:
     """Talk with a persona, line by line.
 
@@ -40,7 +41,7 @@ def talk(
     Example: townsfolk talk forest_elf
     """
     with asyncio.Runner() as runner:
-        conversation = Conversation(runner, timeout)
+        conversation = Conversation(runner, timeout, cues)
         try:
             conversation.connect(address)
             conversation.turn_to(persona)
@@ -55,9 +56,10 @@ class Conversation:
     Each wait is a `runner.run` of its own, so that Ctrl-C ends that wait and not the conversation.
     """
 
-    def __init__(self, runner: asyncio.Runner, timeout_s: float) -> None:
+    def __init__(self, runner: asyncio.Runner, timeout_s: float, cues: bool = False) -> None:
         self._runner = runner
         self._timeout_s = timeout_s
+        self._cues = cues
         self._town: Town | None = None
         self._sessions: dict[str, str] = {}  # persona id → session id
         self._persona_id = self._name = ""
@@ -158,7 +160,7 @@ class Conversation:
 
         assert self._town is not None
         session_id = self._sessions[self._persona_id]
-        request = SayRequest(persona_id=self._persona_id, text=text, session_id=session_id)
+        request = SayRequest(persona_id=self._persona_id, text=text, session_id=session_id, with_cues=self._cues)
         await speak(self._town, request, self._timeout_s, name=self._name, show_stats=False, spoken=self._last)
 
     async def _leave(self) -> None:

@@ -9,6 +9,8 @@ from google.protobuf.struct_pb2 import Struct
 
 from townsfolk.daemon.errors_to_status import code_number, retry_after_s
 from townsfolk.dialogue.events import (
+    ActionTaken,
+    EmotionShown,
     FinishReason,
     SpeechDelta,
     TurnEvent,
@@ -52,6 +54,7 @@ def turn_request(say: dialogue_pb2.SayRequest) -> TurnRequest:
         sampling=sampling_overrides(say.sampling),
         priority=PRIORITIES.get(say.priority, 0),
         deadline_s=say.deadline_s,
+        with_cues=say.with_cues,
     )
 
 
@@ -81,6 +84,11 @@ def fill_event(message: common_pb2.TurnEvent, event: TurnEvent) -> None:
                 cached_prompt_tokens=cached_tokens,
             )
             message.started.CopyFrom(started)
+        case EmotionShown(name):
+            message.emotion.name = name
+        case ActionTaken(name, arguments):
+            message.action.name = name
+            ParseDict(arguments, message.action.arguments)
         case TurnFinished(reason, text, stats, fallback):
             finished = common_pb2.Finished(
                 reason=REASONS[reason],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from townsfolk.engine.messages import TokenLikelihood
 from townsfolk.errors import TownsfolkError
@@ -74,6 +75,21 @@ class SpeechDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class EmotionShown:
+    """The persona shows one of its emotions."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActionTaken:
+    """The persona does one of its actions; ``arguments`` are plain JSON values by name."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class TurnFinished:
     """The turn ended. ``text`` is all its deltas together; ``fallback`` tells why it is an authored line, if it is."""
 
@@ -90,7 +106,7 @@ class TurnFailed:
     error: TownsfolkError
 
 
-Happening = TurnStarted | SpeechDelta | TurnFinished | TurnFailed
+Happening = TurnStarted | SpeechDelta | EmotionShown | ActionTaken | TurnFinished | TurnFailed
 ENDS = (TurnFinished, TurnFailed)
 
 

@@ -40,7 +40,10 @@ class SamplingOverrides:
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
-    """One line asked of one persona. Empty ids and a zero deadline mean that they were not given."""
+    """One line asked of one persona. Empty ids and a zero deadline mean that they were not given.
+
+    ``with_cues``: the persona's emotion and action are to be decided after the line.
+    """
 
     persona_id: str
     text: str
@@ -50,6 +53,7 @@ class TurnRequest:
     sampling: SamplingOverrides = SamplingOverrides()
     priority: int = 0
     deadline_s: float = 0.0
+    with_cues: bool = False
 
 
 def clean_words(request: TurnRequest, max_bytes: int) -> tuple[str, str]:

@@ -8,7 +8,8 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from townsfolk.dialogue.events import Happening, SpeechDelta, TurnEvent
+from townsfolk.dialogue.cues import CueSheet
+from townsfolk.dialogue.events import FinishReason, Happening, SpeechDelta, TurnEvent
 from townsfolk.dialogue.line import SpokenLine
 from townsfolk.dialogue.outbox import Outbox
 from townsfolk.dialogue.plan import LinePlan
@@ -24,7 +25,8 @@ class Turn:
 
     ``refusal`` keeps the engine from being asked. ``may_fall_back`` tells whether a fallback line may stand in for the
     line, ``kept`` whether the turn is known after its end. ``heard_characters`` bounds what the session will remember
-    of it, where less was heard than said.
+    of it, where less was heard than said. ``cue_sheet`` is there where cues are to follow the line, ``line_ended`` once
+    the engine has made the line to its end.
     """
 
     id: str
@@ -44,6 +46,8 @@ class Turn:
     asked_unix_s: float = field(default_factory=time.time)
     plan: LinePlan | None = None
     line: SpokenLine | None = None
+    cue_sheet: CueSheet | None = None
+    line_ended: FinishReason | None = None
     adapter_digest: str = ""
     ended: bool = False
     cancelled: bool = False

@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 
+from townsfolk.dialogue.cues import cue_sheet, decide_cues
 from townsfolk.dialogue.events import (
     FallbackReason,
     FinishReason,
@@ -52,7 +53,14 @@ from townsfolk.engine.messages import (
     Step,
     TokenLikelihood,
 )
-from townsfolk.errors import DeadlineExceeded, InternalError, InvalidArgument, TownsfolkError, Unavailable
+from townsfolk.errors import (
+    DeadlineExceeded,
+    FailedPrecondition,
+    InternalError,
+    InvalidArgument,
+    TownsfolkError,
+    Unavailable,
+)
 from townsfolk.personas.library import PersonaLibrary
 
 log = logging.getLogger(__name__)
@@ -247,7 +255,8 @@ class TurnRunner:
         except Exception as error:
             if isinstance(error, TimeoutError) and scope.expired():
                 if turn.spoken:
-                    return TurnFinished(FinishReason.DEADLINE, turn.spoken, turn.meter.stats())
+                    reason = turn.line_ended or FinishReason.DEADLINE  # a whole line, of which the cues came too late
+                    return TurnFinished(reason, turn.spoken, turn.meter.stats())
                 return await self._instead(turn, DeadlineExceeded(f"the line did not begin within its {seconds:.3g} s"))
             log.exception("turn %s of %s failed", turn.id, turn.persona_id)
             message = f"the daemon made a mistake in turn {turn.id}; its log tells more"
@@ -289,7 +298,9 @@ class TurnRunner:
                 plan = turn.plan = await asyncio.to_thread(self._plan, turn, request, history)
             turn.line = SpokenLine(self.prepare().tokenizer, plan.stops)
             try:
-                return await self._generate(turn, turn.line, plan, request.priority)
+                reason = turn.line_ended = await self._generate(turn, turn.line, plan, request.priority)
+                await self._add_cues(turn, turn.line, plan)
+                return reason
             finally:
                 self._remember(turn)
 
@@ -308,6 +319,10 @@ class TurnRunner:
         adapter = loaded.usable_adapter()
         prompts.check_reply(sampling.max_tokens)
         system = system_prompt(loaded.persona.system, turn.session.player_name if turn.session else "")
+        if request.with_cues:
+            turn.cue_sheet = cue_sheet(loaded.persona, system)
+        if turn.cue_sheet is not None:
+            self._check_guides()
         prompt = prompts.fit(system, history, turn.situation, turn.text, max_tokens=sampling.max_tokens)
         return LinePlan(prompt.ids, sampling, stops, adapter, prompt.history)
 
@@ -332,6 +347,28 @@ class TurnRunner:
             raise Unavailable("the engine stopped before the line was spoken")
         listener.finish(finished)
         return FinishReason(finished.reason)
+
+    def _check_guides(self) -> None:
+        """Say before the first word that there can be no cues. An engine that does not tell is asked all the same."""
+        able = self._engine.info.capabilities
+        if able is not None and not able.guided_decoding:
+            raise FailedPrecondition(
+                "cues need an engine that holds lines to a JSON schema, and this one does not; ask without with_cues",
+                field="with_cues",
+            )
+
+    async def _add_cues(self, turn: Turn, line: SpokenLine, plan: LinePlan) -> None:
+        """Emotion and action after a line that is asked to have them. What goes wrong costs the cues, not the line."""
+        if turn.cue_sheet is None or not turn.spoken:
+            return
+        exchange = Exchange(turn.situation, turn.text, turn.spoken, line.reply_ids)
+        try:
+            for cue in await decide_cues(self._engine, self.prepare(), turn.cue_sheet, plan, exchange, turn.priority):
+                turn.emit(cue)
+        except TownsfolkError as error:
+            log.warning("turn %s of %s has no cues: %s", turn.id, turn.persona_id, error.message)
+        except Exception:
+            log.exception("turn %s of %s has no cues", turn.id, turn.persona_id)
 
     @staticmethod
     def _remember(turn: Turn) -> None:

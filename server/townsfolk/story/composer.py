@@ -12,7 +12,16 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from townsfolk.dialogue.events import FinishReason, SpeechDelta, TurnEvent, TurnFailed, TurnFinished, TurnStarted
+from townsfolk.dialogue.events import (
+    ActionTaken,
+    EmotionShown,
+    FinishReason,
+    SpeechDelta,
+    TurnEvent,
+    TurnFailed,
+    TurnFinished,
+    TurnStarted,
+)
 from townsfolk.dialogue.outbox import Outbox
 from townsfolk.dialogue.running_turn import Turn
 from townsfolk.dialogue.turn import ENGINE_RETRY_S, TurnRunner
@@ -145,6 +154,8 @@ def _story_event(event: TurnEvent, text: Text) -> StoryEvent:
             raise Cancelled(f"the {text.part} was cancelled")
         case TurnFinished(FinishReason.DEADLINE):
             raise DeadlineExceeded(f"the {text.part} was not written in time")
+        case EmotionShown() | ActionTaken():
+            raise AssertionError("a text of a story is asked for without cues")
         case TurnFinished(reason, words, stats):
             concept = read_concept(words) if text.part is Part.CONCEPT else None
             return PartFinished(text.part, words, reason, stats, stats.total_s, text.index, concept)

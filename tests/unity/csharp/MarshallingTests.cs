@@ -79,6 +79,7 @@ namespace Townsfolk.Marshalling
                 Situation = "It rains.",
                 TurnId = "t.2",
                 Priority = LinePriority.Urgent,
+                WithCues = true,
                 DeadlineSeconds = 1.5,
                 Sampling = new Sampling
                 {
@@ -93,7 +94,7 @@ namespace Townsfolk.Marshalling
             };
             Assert.That(
                 Pump.Result(client, client.SayAsync(request)).Text,
-                Is.EqualTo("s:1|smith|Größe 😀 鍛冶|It rains.|t.2|3|1.5|"
+                Is.EqualTo("s:1|smith|Größe 😀 鍛冶|It rains.|t.2|3|1|1.5|"
                     + "set=127 top_k=40 max=99 seed=18446744073709551615 t=0.25 top_p=0.5 min_p=0.125 rep=1.5"));
         }
 
@@ -101,7 +102,7 @@ namespace Townsfolk.Marshalling
         public void FieldsOfALineLeftAloneAreNotGiven()
         {
             SpokenLine line = Pump.Result(client, client.SayAsync(new SayRequest { Situation = "Night falls." }));
-            Assert.That(line.Text, Is.EqualTo("NULL|NULL|NULL|Night falls.|NULL|0|0|" + NoSampling));
+            Assert.That(line.Text, Is.EqualTo("NULL|NULL|NULL|Night falls.|NULL|0|0|0|" + NoSampling));
         }
 
         [Test]
@@ -440,7 +441,7 @@ namespace Townsfolk.Marshalling
         private string Set(Sampling sampling)
         {
             string text = Pump.Result(client, client.SayAsync(new SayRequest { Text = "x", Sampling = sampling })).Text;
-            return text.Split('|')[7].Split(' ')[0];
+            return text.Split('|')[8].Split(' ')[0];
         }
 
         private static uint Sum(byte[] bytes)

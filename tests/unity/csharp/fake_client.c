@@ -137,8 +137,9 @@ townsfolk_request townsfolk_fork_session(townsfolk_client* client, const char* s
 }
 
 static const char* say_text(const townsfolk_say_options* o) {
-  return format("%s|%s|%s|%s|%s|%d|%g|%s", or_null(o->session_id), or_null(o->persona_id), or_null(o->text),
-                or_null(o->situation), or_null(o->turn_id), o->priority, o->deadline_s, sampling_text(&o->sampling));
+  return format("%s|%s|%s|%s|%s|%d|%d|%g|%s", or_null(o->session_id), or_null(o->persona_id), or_null(o->text),
+                or_null(o->situation), or_null(o->turn_id), o->priority, o->with_cues, o->deadline_s,
+                sampling_text(&o->sampling));
 }
 
 static townsfolk_request speak(townsfolk_client* client, townsfolk_request scene, const townsfolk_say_options* o) {

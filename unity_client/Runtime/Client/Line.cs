@@ -51,6 +51,10 @@ namespace Townsfolk
         /// <summary>How urgent it is. Default: <see cref="LinePriority.Default"/>.</summary>
         public LinePriority Priority { get; set; }
 
+        /// <summary>Also tell the emotion that the persona shows with the line, and what it does, if anything; both come
+        /// after the line. Default: false.</summary>
+        public bool WithCues { get; set; }
+
         /// <summary>Seconds after which the persona's fallback line is spoken instead. Default: 0, none but
         /// <see cref="ConnectOptions.TurnDeadlineSeconds"/>.</summary>
         public double DeadlineSeconds { get; set; }

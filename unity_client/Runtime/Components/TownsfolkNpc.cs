@@ -31,6 +31,10 @@ namespace Townsfolk
         private float deadlineSeconds;
 
         [SerializeField]
+        [Tooltip("Also decide on its emotion and perhaps an action after each line: On Emotion, On Action.")]
+        private bool withCues;
+
+        [SerializeField]
         [Tooltip("Where its lines are shown. It knows how much was read when the NPC is interrupted.")]
         private TownsfolkSubtitle subtitle;
 
@@ -129,7 +133,8 @@ namespace Townsfolk
         {
             try
             {
-                await SayAsync(new SayRequest { Text = text, DeadlineSeconds = deadlineSeconds });
+                await SayAsync(
+                    new SayRequest { Text = text, DeadlineSeconds = deadlineSeconds, WithCues = withCues });
             }
             catch (OperationCanceledException)
             {

@@ -34,6 +34,7 @@ namespace Townsfolk
                 Situation = arena.OptionalText(request.Situation, "Situation"),
                 TurnId = arena.OptionalText(request.TurnId, "TurnId"),
                 Priority = (int)request.Priority,
+                WithCues = request.WithCues ? 1 : 0,
                 DeadlineS = request.DeadlineSeconds,
                 Sampling = Sampling.ToNative(request.Sampling)
             };

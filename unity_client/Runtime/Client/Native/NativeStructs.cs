@@ -48,7 +48,7 @@ namespace Townsfolk
         public IntPtr Situation;
         public IntPtr TurnId;
         public int Priority;
-        public uint Reserved;
+        public int WithCues;
         public double DeadlineS;
         public NativeSampling Sampling;
     }
