@@ -10,7 +10,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from tests.daemon.conftest import EOF, StartTown, spoken
+from tests.daemon.conftest import StartTown, spoken
 from tests.fakes import ScriptedEngine
 from townsfolk.config import DaemonSettings, Settings
 from townsfolk.daemon.auth import read_token
@@ -50,8 +50,8 @@ async def call(channel: grpc.aio.Channel, path: str, up: bool, down: bool, metad
         if up:
             await running.done_writing()
         if down:
-            while await running.read() is not EOF:
-                pass
+            await running.read()
+            running.cancel()  # some streams have no end
         else:
             await running
     except grpc.aio.AioRpcError:

@@ -15,6 +15,7 @@ import pytest
 from tests.daemon.conftest import PATIENCE_S, StartTown, Town, soon
 from tests.fakes import write_adapter, write_persona
 from townsfolk.daemon import library_watch
+from townsfolk.errors import Unavailable
 from townsfolk.v1 import persona_pb2 as pb
 from townsfolk.v1.persona_pb2_grpc import PersonaServiceStub
 
@@ -175,6 +176,22 @@ async def test_a_watcher_that_does_not_read_is_ended_and_others_are_not(
         watch._watchers.discard(slow)
 
 
+async def test_a_client_that_hangs_gives_its_place_back(
+    start_town: StartTown, persona_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1500):  # more than fits between a client and the daemon
+        write_persona(persona_folder, f"monk{number}", system="x" * 7_900)
+    monkeypatch.setattr("townsfolk.daemon.persona_service.READ_PATIENCE_S", 0.2)
+    town = await start_town()
+    watch = town.daemon._personas.watch
+    async with watching(town) as hanging:
+        await hanging.next()
+        async with asyncio.timeout(PATIENCE_S):
+            while watch._watchers:
+                await asyncio.sleep(0.01)
+        assert await hanging.refusal() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 async def test_one_watcher_too_many_is_refused(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library_watch, "MAX_WATCHERS", 1)
     async with watching(town) as first:
@@ -198,3 +215,9 @@ async def test_a_daemon_that_goes_ends_the_watch(start_town: StartTown) -> None:
         stopped = asyncio.create_task(town.daemon.stop())
         assert await watch.refusal() is grpc.StatusCode.UNAVAILABLE
         await soon(stopped)
+
+
+async def test_a_watch_that_begins_while_the_daemon_goes_is_ended_too(town: Town) -> None:
+    town.daemon._personas.watch.end(Unavailable("the daemon has shut down"))
+    async with watching(town) as late:
+        assert await late.refusal() is grpc.StatusCode.UNAVAILABLE

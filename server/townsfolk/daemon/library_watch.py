@@ -83,6 +83,7 @@ class LibraryWatch:
         self._seen: dict[str, _Seen] = {}
         self._looking = asyncio.Lock()
         self._looks: asyncio.Task[None] | None = None
+        self._ended: TownsfolkError | None = None
 
     async def changes(self, wanted: frozenset[str]) -> AsyncGenerator[pb.WatchResponse, None]:
         """What ``Watch`` streams for these personas, or for all; one that is not there yet is told of when it comes.
@@ -107,13 +108,16 @@ class LibraryWatch:
                 self._looks = None
 
     def end(self, error: TownsfolkError) -> None:
-        """End all watches with ``error``."""
+        """End all watches with ``error``, and whichever would begin."""
+        self._ended = error
         for watcher in self._watchers:
             watcher.end(error)
 
     async def _admit(self, watcher: _Watcher) -> None:
         """Take a watcher in, and begin to look where it is the first one."""
         async with self._looking:
+            if self._ended is not None:
+                raise self._ended
             if len(self._watchers) >= MAX_WATCHERS:
                 raise ResourceExhausted(f"no more than {MAX_WATCHERS} clients may watch the library; end one of them")
             await self._look()

@@ -27,6 +27,7 @@ DEFAULT_PAGE = 64
 DEFAULT_KINDS = {"character"}
 MAX_PAGE = 256
 MAX_WATCHED = 256
+READ_PATIENCE_S = 60.0  # so that a client which hangs does not keep a place for ever
 MAX_PAGE_BYTES = 2 * 1024 * 1024  # half of what a client takes in one message by default
 SLOT_RETRY_S = 1.0  # a line takes seconds; then its adapter's slot is free
 
@@ -115,7 +116,10 @@ class PersonaService(PersonaServiceServicer):
             check_id(persona_id, "persona_ids")
         async with aclosing(self.watch.changes(frozenset(request.persona_ids))) as changes:
             async for change in changes:
-                await context.write(change)
+                try:
+                    await asyncio.wait_for(context.write(change), READ_PATIENCE_S)
+                except TimeoutError:
+                    raise ResourceExhausted(f"nothing was read for {READ_PATIENCE_S:g} s; watch again") from None
 
     def _page(self, request: pb.ListRequest, residency: Residency) -> pb.ListResponse:
         ids = self._library.ids()
