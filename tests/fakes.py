@@ -19,11 +19,11 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
 from townsfolk.dialogue.tokenizer import TextTokenizer
+from townsfolk.engine import declared
 from townsfolk.engine.interface import LineListener
 from townsfolk.engine.messages import (
     AdapterLoaded,
     AdapterRef,
-    Capabilities,
     Finished,
     Ready,
     SamplingParams,
@@ -35,15 +35,7 @@ from townsfolk.engine.messages import (
 from townsfolk.errors import FailedPrecondition, InvalidArgument, TownsfolkError, Unavailable
 
 MODEL_NAME = "tiny"
-CAPABILITIES = Capabilities(
-    adapter_scale=True,
-    token_likelihoods=True,
-    guided_decoding=True,
-    seeded=True,
-    adapter_patterns=True,
-    shared_prefix=False,
-    frees_adapters=True,
-)
+CAPABILITIES = declared.EMBEDDED
 CONTROL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
